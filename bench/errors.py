@@ -1,0 +1,33 @@
+"""Errors that a user can cause, each with the exit code of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class BenchError(Exception):
+    """Anything a user can put right. Shown as one line, never as a traceback."""
+
+    exit_code = 2
+
+
+class RequestError(BenchError):
+    """The request was wrong: a name, a value, a folder."""
+
+    exit_code = 2
+
+
+class NotPreparedError(BenchError):
+    """Data, a checkpoint or a cache is missing or damaged; the message names the command that gets it."""
+
+    exit_code = 3
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return the tail of an error message: the nearest of ``names``, then all of them."""
+    known = sorted(names)
+    lowered = {known_name.lower(): known_name for known_name in known}
+    close = [lowered[match] for match in get_close_matches(name.lower(), list(lowered), n=3, cutoff=0.5)]
+    hint = f"did you mean {' or '.join(close)}? " if close else ""
+    return f"{hint}known: {', '.join(known) or 'none'}"

@@ -1,0 +1,173 @@
+"""One JSON file per cell: the result, or the failure. Read by the report, which needs nothing else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bench.errors import RequestError
+from bench.files import write_json
+
+FORMAT = 1
+
+
+class OtherFormatError(RequestError):
+    """A record of another format version: never mixed with ours, never overwritten."""
+
+
+class Trajectory(BaseModel):
+    """How the objective weights moved: one row per update, u updates, n objectives."""
+
+    objectives: list[str]
+    steps: list[int]  # (u,) pretraining steps done when the row was taken
+    weights: list[list[float]]  # (u, n) on the simplex
+    alignment: list[list[float]]  # (u, n) raw q = v . grad L_i, before any normalisation; may be empty
+    losses: list[list[float]]  # (u, n)
+
+
+class Cell(BaseModel):
+    """What names a cell: shared by its record and its failure."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: int = FORMAT
+    identity: str  # hash of what matters; never paths, hosts or worker counts
+    method: str
+    task: str  # "suite:name"
+    backbone: str
+    seed: int
+    protocol: str
+    split_checksum: str
+
+    def path(self, folder: Path, kind: Literal["records", "failures"] = "records") -> Path:
+        """``folder/records/METHOD/TASK/seed-K-ID.json``, where a person finds it by looking."""
+        return folder / kind / self.method / self.task.replace(":", "-") / f"seed-{self.seed}-{self.identity}.json"
+
+
+class Record(Cell):
+    """The result of one cell."""
+
+    metric: str
+    higher_is_better: bool
+    marks: bool  # whether the protocol supports significance marks at all (smoke does not)
+    control_of: str | None = None  # for a null control: the method whose weights it is the null of
+    scores: dict[str, dict[str, dict[str, float]]]  # read-out -> "val" or "test" -> metric -> value, metric units
+    primary: str  # the read-out that tables show
+    chosen_step: int  # fine-tuning epoch of the primary read-out
+    trajectory: Trajectory | None = None
+    seconds: dict[str, float]  # stage -> wall seconds spent in this cell
+    shared_seconds: dict[str, float]  # stage -> wall seconds of the shared artifact, paid once
+    peak_memory_bytes: int
+    examples_per_second: float
+    settings: dict[str, Any]  # the resolved protocol values that this cell used
+    data: dict[str, Any]  # counts and checksums: rows kept and dropped, corpus molecules dropped
+    provenance: dict[str, Any]  # commit, dirty flag, package versions, device, finish time
+
+    def score(self, split: str = "test") -> float:
+        """The primary read-out's value of the task's metric."""
+        return self.scores[self.primary][split][self.metric]
+
+
+class Failure(Cell):
+    """Why a cell has no record. Kept until the cell succeeds."""
+
+    reason: str  # one line
+    traceback: str
+    attempts: int
+    finished: str  # ISO time
+
+
+def write(folder: Path, result: Record | Failure) -> Path:
+    """Write a record or failure below ``folder`` atomically; a record removes its cell's failure."""
+    kind: Literal["records", "failures"] = "records" if isinstance(result, Record) else "failures"
+    path = result.path(folder, kind)
+    write_json(path, result.model_dump())
+    if isinstance(result, Record):
+        result.path(folder, "failures").unlink(missing_ok=True)
+    return path
+
+
+def read(path: Path) -> Record:
+    """Read one record.
+
+    Raises
+    ------
+    RequestError: if the file is damaged, or of another format version.
+    """
+    return _read(path, Record)
+
+
+def read_failure(path: Path) -> Failure:
+    """Read one failure; raises as :func:`read`."""
+    return _read(path, Failure)
+
+
+@dataclass
+class Scan:
+    """What a run folder holds."""
+
+    records: list[Record] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    damaged: list[Path] = field(default_factory=list)  # files that are no whole record; kept, never trusted
+
+
+def scan(folder: Path) -> Scan:
+    """Read every record and failure below ``folder``, in the order of their paths.
+
+    Raises
+    ------
+    OtherFormatError: if any file has another format version.
+    RequestError: if two different records carry one identity.
+    """
+    found = Scan()
+    seen: dict[str, tuple[Path, Record]] = {}
+    for path in sorted((folder / "records").glob("*/*/*.json")):
+        try:
+            record = read(path)
+        except OtherFormatError:
+            raise
+        except RequestError:
+            found.damaged.append(path)
+            continue
+        if record.identity in seen:
+            earlier, same = seen[record.identity]
+            if same != record:
+                raise RequestError(f"records: {earlier} and {path} differ but carry one identity; keep one of them")
+            continue
+        seen[record.identity] = (path, record)
+        found.records.append(record)
+    for path in sorted((folder / "failures").glob("*/*/*.json")):
+        try:
+            failure = read_failure(path)
+        except OtherFormatError:
+            raise
+        except RequestError:
+            found.damaged.append(path)
+            continue
+        if failure.identity not in seen:
+            found.failures.append(failure)
+    return found
+
+
+AnyCell = TypeVar("AnyCell", Record, Failure)
+
+
+def _read(path: Path, kind: type[AnyCell]) -> AnyCell:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        content = None
+    found = content.get("format") if isinstance(content, dict) else None
+    if found is not None and found != FORMAT:
+        raise OtherFormatError(
+            f"{path}: expected record format {FORMAT}, got {found!r}; "
+            "use another --out, or the version of the harness that wrote it"
+        )
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise RequestError(f"{path}: expected a whole {kind.__name__.lower()}, got a damaged file") from error

@@ -1,0 +1,110 @@
+"""What a method may see of a task: losses, batches and validation scores; never test labels."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from bench.errors import BenchError
+from tasks.info import TaskInfo
+from tasks.spec import ProblemSpec
+
+Batch = Mapping[str, Tensor]
+Source = Literal["corpus", "train", "val", "val-null"]
+Scores = dict[str, float]
+
+
+class TestSplitError(BenchError):
+    """Training code asked for the test split."""
+
+    __test__ = False
+
+
+class TestKey:
+    """Opens the test split of one problem. The cell holds it; stages and rules never see it."""
+
+    __test__ = False
+
+
+@dataclass(frozen=True)
+class BatchStream(ABC):
+    """Endless batches of one source. Batch k is a function of (seed, purpose, k) alone, so nothing
+    needs to be saved to resume, and two methods with one seed see the same batches."""
+
+    batch_size: int
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Examples in the source; an epoch has about ``len(stream) / batch_size`` batches."""
+
+    @abstractmethod
+    def batch(self, step: int) -> Batch:
+        """Return batch number ``step``, complete with augmentations and views, on the problem's device."""
+
+
+class Problem(ABC):
+    """One task with one backbone, one protocol and one seed.
+
+    Letters: b batch, n objectives, t targets, d width of the feature.
+    """
+
+    spec: ProblemSpec
+    device: torch.device
+
+    @property
+    def task(self) -> TaskInfo:
+        """Name, kind, metric, direction, number of targets."""
+        return self.spec.task
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """Names of the n objectives, in weight order."""
+        return self.spec.objectives
+
+    @abstractmethod
+    def encoder(self) -> nn.Module:
+        """Return a fresh encoder, initialised from the seed; its parameters are the shared set B."""
+
+    @abstractmethod
+    def objective_heads(self) -> nn.ModuleDict:
+        """Return fresh heads of the objectives, initialised from the seed."""
+
+    @abstractmethod
+    def objective_losses(self, encoder: nn.Module, heads: nn.ModuleDict, batch: Batch) -> Tensor:
+        """Return the n losses, shape (n,), of a "corpus" batch from as few encoder passes as possible."""
+
+    @abstractmethod
+    def downstream_head(self) -> nn.Module:
+        """Return a fresh head d -> t, initialised from the seed."""
+
+    @abstractmethod
+    def downstream_loss(self, encoder: nn.Module, head: nn.Module, batch: Batch) -> Tensor:
+        """Return the scalar end-task loss of a labelled batch: the mean over the labels that exist, 0 if none does."""
+
+    @abstractmethod
+    def stream(self, source: Source, batch_size: int, purpose: str) -> BatchStream:
+        """Return the batches of ``source``.
+
+        "corpus": unlabelled. "train": labelled, augmented. "val": labelled, not augmented.
+        "val-null": as "val", its labels permuted once among the validation examples (a control).
+        """
+
+    @abstractmethod
+    def score(
+        self, encoder: nn.Module, head: nn.Module, split: Literal["train", "val", "test"] = "val", key: TestKey | None = None
+    ) -> Scores:
+        """Evaluate in evaluation mode and return all metrics of the task, in its units.
+
+        Raises
+        ------
+        TestSplitError: if ``split`` is "test" and ``key`` is not this problem's own.
+        """
+
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """Counts and checksums for the record: rows kept and dropped, sizes of the parts, corpus molecules dropped."""

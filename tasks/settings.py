@@ -1,0 +1,56 @@
+"""The protocol's sections about data and encoders. Values live in ``bench/protocols``; here is what they mean."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A section of a protocol: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LabelSettings(Section):
+    """How labels enter the losses. Scores are always in the units of the task."""
+
+    standardise: bool  # regression targets by mean and sd of the training part
+
+
+class CorpusSettings(Section):
+    """The unlabelled molecules and their cluster labels (METHODS 3.11)."""
+
+    molecules: int = Field(gt=0)
+    shares: dict[str, Share]  # file below ``molecules/`` of the mirror, without ending -> share of the pool
+    clusters: tuple[int, int, int]  # K of the three clusterings; each limited to molecules / 100
+    seed: int
+    exclude: Literal["suite", "none"]  # drop molecules of the validation and test parts of the suite's tasks
+
+
+class ImageSettings(Section):
+    """Rendering, augmentation and views of molecule images, and the width of the ResNet-18."""
+
+    render_pixels: int = Field(ge=32)  # side of the drawing
+    pixels: int = Field(ge=16)  # side the encoder sees; area-downsampled from the drawing
+    width: int = Field(ge=4)  # channels of the stem; the feature has 8 * width entries
+    flip: Share
+    gray: Share
+    rotation: Literal["right-angles", "any"]
+    fill: Literal["white", "black"]  # corners that a rotation by any angle uncovers
+    jigsaw_keep: Share  # probability of forcing the identity on top of the uniform draw
+    permutations: int = Field(ge=2)
+    permutation_seed: int
+    mask_pixels: int = Field(ge=1)
+    contrastive_share: Annotated[float, Field(gt=0, le=1)]  # leading part of the batch that has mask-contrastive views
+
+
+class TaskSettings(Section):
+    """All sections that this layer reads."""
+
+    labels: LabelSettings
+    corpus: CorpusSettings
+    image: ImageSettings
