@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Metric = Literal["roc_auc", "rmse", "mae"]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]  # no colon or comma: they separate names in requests
 
 
 class TaskInfo(BaseModel):
@@ -14,19 +15,19 @@ class TaskInfo(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    suite: str
-    name: str
+    suite: Name
+    name: Name
     title: str
     inputs: Literal["molecule"] = "molecule"
     kind: Literal["classification", "regression"]
     metric: Metric
     units: str = ""  # of the targets; empty for classes
     file: str  # path below the mirror, or "demo:NAME" for data that is computed
-    sha256: str = ""  # of the uncompressed content
+    sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$")  # of the uncompressed content, see tasks.sources
     smiles: str = "smiles"  # column
-    targets: tuple[str, ...]  # columns
+    targets: tuple[str, ...] = Field(min_length=1)  # columns
     duplicates: Literal["keep", "first"] = "keep"  # rows that repeat a SMILES string
-    rows: int  # usable rows that the file gives
+    rows: int = Field(gt=0)  # usable rows that the file gives
     paper_rows: int | None = None
     note: str = ""  # where the rows differ from the paper's, and why
     split: Literal["scaffold"] = "scaffold"
@@ -34,6 +35,14 @@ class TaskInfo(BaseModel):
     source: str = ""
     licence: str = ""
     citation: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.metric == "roc_auc") != (self.kind == "classification"):
+            raise ValueError(f"metric {self.metric} does not score {self.kind}")
+        if len(set(self.targets)) < len(self.targets):
+            raise ValueError("targets name a column twice")
+        return self
 
     @property
     def id(self) -> str:
@@ -56,8 +65,15 @@ class SuiteInfo(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
+    name: Name
     title: str
     corpus: Literal["files", "demo"]
-    planted_classes: int = 0  # > 0 adds one objective whose labels are drawn at random
+    planted_classes: int = Field(0, ge=0)  # > 0 adds one objective whose labels are drawn at random
     tasks: tuple[TaskInfo, ...]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [task.name for task in self.tasks]
+        if len(set(names)) < len(names) or any(task.suite != self.name for task in self.tasks):
+            raise ValueError(f"tasks must have names of their own and the suite {self.name!r}")
+        return self

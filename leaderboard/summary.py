@@ -1,0 +1,71 @@
+"""Means, spreads and costs of the cells of one row on one task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+
+import numpy as np
+
+from bench.records import Record
+from leaderboard.content import Cost, Summary
+
+
+def summarise(records: Sequence[Record], readout: str | None = None) -> Summary | None:
+    """Summarise the test scores of ``readout`` (default: each record's primary), or None without records."""
+    if not records:
+        return None
+    ordered = sorted(records, key=lambda record: record.seed)
+    scores = [record.scores[readout or record.primary]["test"][record.metric] for record in ordered]
+    return Summary(
+        mean=float(np.mean(scores)),
+        sd=float(np.std(scores, ddof=1)) if len(scores) > 1 else None,
+        n=len(scores),
+        scores=scores,
+        seeds=[record.seed for record in ordered],
+        identities=[record.identity for record in ordered],
+    )
+
+
+def other_readouts(records: Sequence[Record]) -> dict[str, Summary]:
+    """Summaries of the read-outs that are not primary, by name; only of records that have a test score for them."""
+    names = sorted({name for record in records for name in record.scores if name != record.primary})
+    found: dict[str, Summary] = {}
+    for name in names:
+        having = [record for record in records if name != record.primary and _has(record, name)]
+        if summary := summarise(having, name):
+            found[name] = summary
+    return found
+
+
+def cost(records: Sequence[Record], baseline: Sequence[Record]) -> Cost | None:
+    """Cost of a row on one task; ``baseline`` are the fine-tuning records of the same task.
+
+    A shared stage is charged to the ratio as if the row were run on this task alone, unless
+    fine-tuning needs it too (such as general-domain pretraining).
+    """
+    if not records:
+        return None
+    seconds = _own(records)
+    shared = {
+        stage: float(np.mean([record.shared_seconds[stage] for record in records if stage in record.shared_seconds]))
+        for stage in sorted({stage for record in records for stage in record.shared_seconds})
+    }
+    extra = sum(value for stage, value in shared.items() if not any(stage in base.shared_seconds for base in baseline))
+    reference = _own(baseline) if baseline else 0.0
+    return Cost(
+        seconds=seconds,
+        shared_seconds=shared,
+        peak_memory_bytes=max(record.peak_memory_bytes for record in records),
+        examples_per_second=float(np.mean([record.examples_per_second for record in records])),
+        ratio=(seconds + extra) / reference if reference > 0 else None,
+    )
+
+
+def _own(records: Sequence[Record]) -> float:
+    return float(np.mean([sum(record.seconds.values()) for record in records]))
+
+
+def _has(record: Record, readout: str) -> bool:
+    score = record.scores.get(readout, {}).get("test", {}).get(record.metric)
+    return score is not None and isfinite(score)

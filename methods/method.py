@@ -1,0 +1,61 @@
+"""A method: a named list of stages with what a reader must know about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from methods import METHODS
+
+if TYPE_CHECKING:
+    from methods.settings import Settings
+    from methods.stage import Stage
+    from tasks.settings import Section
+
+Stages = Callable[["Settings"], Sequence["Stage"]]
+
+
+@dataclass(frozen=True)
+class Method:
+    """An entry of the registry ``methods.METHODS``."""
+
+    name: str
+    title: str
+    paper: str
+    published: tuple[str, ...]  # modalities that the paper evaluates; elsewhere the combination is ours
+    backbones: tuple[str, ...]  # that it runs on; the first that reads a task's inputs is its default there
+    cost: str  # training cost relative to fine-tuning, in words
+    stages: Stages  # after the shared general-domain start
+    section: str | None = None  # the protocol section of its own
+    options: type[Section] | None = None  # what that section may hold
+    control_of: str | None = None  # the method whose learned weights it is the null of
+
+    def pipeline(self, settings: Settings) -> list[Stage]:
+        """All stages of a cell: the general-domain start, then the method's own."""
+        from methods.stages.start import start_stage
+
+        return [start_stage(settings.start), *self.stages(settings)]
+
+
+def method(
+    name: str,
+    *,
+    title: str,
+    paper: str,
+    published: tuple[str, ...],
+    cost: str,
+    backbones: tuple[str, ...] = ("resnet18",),
+    section: str | None = None,
+    options: type[Section] | None = None,
+    control_of: str | None = None,
+) -> Callable[[Stages], Stages]:
+    """Register the decorated function, which takes settings and returns stages, as a method."""
+
+    def file(stages: Stages) -> Stages:
+        METHODS.register(name)(
+            Method(name, title, paper, published, backbones, cost, stages, section, options, control_of)
+        )
+        return stages
+
+    return file

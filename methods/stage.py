@@ -1,0 +1,89 @@
+"""A stage: one training phase that takes weights and returns weights."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from tasks.problem import Problem
+    from tasks.spec import ProblemSpec
+
+    State = Mapping[str, Tensor]
+    Weights = Mapping[str, State]  # "encoder" and "heads", each a state dict
+
+
+class Model(NamedTuple):
+    """A read-out: an encoder and a downstream head that the cell scores."""
+
+    encoder: State
+    head: State
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What a stage leaves behind.
+
+    ``models`` maps the name of a read-out to its model. ``log`` holds JSON values; its keys
+    "trajectory" and "chosen_step" go into the record.
+    """
+
+    weights: Weights
+    models: Mapping[str, Model] = field(default_factory=dict)
+    log: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Stateful(Protocol):
+    """Anything that can be saved in mid-run: modules, optimisers, rules, logs."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any], /) -> Any: ...
+
+
+class Context(Protocol):
+    """What a stage may ask of the run."""
+
+    def steps(self, total: int, parts: Mapping[str, Stateful], examples: int) -> Iterator[int]:
+        """Yield the steps that are left of ``total``.
+
+        Before the first one, ``parts`` are restored from the last checkpoint if there is one; after a
+        step they may be saved. ``examples`` is the number of examples one step trains on.
+        """
+
+
+class Stage(ABC):
+    """One training phase.
+
+    ``shared`` stages have a key that names no task, so they run once for all tasks of a suite.
+    """
+
+    name: ClassVar[str]
+    shared: ClassVar[bool]
+
+    @abstractmethod
+    def key(self, spec: ProblemSpec) -> Mapping[str, Any]:
+        """Return everything that determines the output beside the incoming weights, as JSON values."""
+
+    @abstractmethod
+    def run(self, problem: Problem, start: Weights, context: Context) -> StageResult:
+        """Train from ``start`` and return the new weights."""
+
+
+def corpus_key(spec: ProblemSpec) -> dict[str, Any]:
+    """The part of a key that says which encoder sees which unlabelled examples."""
+    return {
+        "backbone": spec.backbone,
+        "encoder": dict(spec.encoder),
+        "corpus": dict(spec.corpus),
+        "objectives": list(spec.objectives),
+    }
+
+
+def task_key(spec: ProblemSpec) -> dict[str, Any]:
+    """The part of a key that says which labelled task is trained on."""
+    return {"task": spec.task.id, "split": spec.split_checksum, "labels": dict(spec.labels)}

@@ -1,0 +1,144 @@
+"""What runs, and the interface of everything that runs it: this process, local processes, a cluster."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import textwrap
+import time
+import traceback
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError, RequestError
+
+REASON_LENGTH = 400  # characters of a one-line reason
+_allowed: ContextVar[int] = ContextVar("allowed_threads")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of work: a function called by name with plain values, so that any machine can run it.
+
+    Parameters
+    ----------
+    id: unique among the jobs of a run, and safe as a file name.
+    title: what a person reads.
+    function: ``"package.module:callable"``, imported where the job runs. It gets ``payload`` as a new
+        dictionary and fails by raising; what it returns is dropped, since results are files.
+    payload: JSON values only.
+    needs: ids of the jobs that must have succeeded before.
+    alone: everything else waits for this job, so it may use the threads of all workers.
+
+    Raises
+    ------
+    ValueError: if the id is no safe file name, or the payload holds something that is no JSON value.
+    """
+
+    id: str
+    title: str
+    function: str
+    payload: Mapping[str, Any]
+    needs: tuple[str, ...] = ()
+    alone: bool = False
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"\w[\w.,:=+@-]{0,199}", self.id):
+            raise ValueError(f"id: expected letters, digits and .,:=+@-_ (200 at most), got {self.id!r}")
+        try:
+            json.dumps(self.payload, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"payload of {self.id}: expected JSON values, got {error}") from error
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended. ``ok`` says that its function returned; whether there is a result, the files say."""
+
+    job: Job
+    ok: bool
+    reason: str = ""  # one line
+    traceback: str = ""
+    seconds: float = 0.0
+
+
+class Executor(ABC):
+    """Runs jobs somewhere."""
+
+    @abstractmethod
+    def run(self, jobs: Sequence[Job], started: Callable[[Job], None] | None = None) -> Iterator[Outcome]:
+        """Run ``jobs``; yield one outcome for each as it ends, in the order of ending.
+
+        A failing job stops nothing but the jobs that need it: those are not run, and end with the
+        reason ``needs TITLE, which failed: REASON``. Jobs that are free to run start in the order given.
+        ``started`` is called with each job as it starts. Leaving the iteration early ends what still runs.
+
+        Raises
+        ------
+        ValueError: before anything starts, if ids repeat, a need is not among ``jobs``, or needs form a cycle.
+        """
+
+
+def choose(jobs: int, threads_total: int, logs: Path | None = None) -> Executor:
+    """Return the local executor that runs ``jobs`` jobs at a time on ``threads_total`` threads.
+
+    With one job at a time that is this process; ``logs`` then has no effect, see ``LocalProcesses``.
+
+    Raises
+    ------
+    RequestError: if ``jobs`` is below 1.
+    """
+    from slurm.inline import InProcess
+    from slurm.processes import LocalProcesses
+
+    if jobs < 1:
+        raise RequestError(f"jobs: expected at least 1, got {jobs}")
+    return InProcess(threads_total) if jobs == 1 else LocalProcesses(jobs, max(1, threads_total // jobs), logs)
+
+
+def available_threads() -> int:
+    """The threads this process may use: ``$OMP_NUM_THREADS`` if it is set, else its cores."""
+    wished = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    if wished.isdigit() and int(wished) > 0:
+        return int(wished)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def allowed_threads() -> int:
+    """The threads that the running job may use; it applies them itself (``torch.set_num_threads``).
+
+    Outside a job, :func:`available_threads`.
+    """
+    return _allowed.get(None) or available_threads()
+
+
+def attempt(job: Job, threads: int) -> Outcome:
+    """Run ``job`` in this process with ``threads`` threads allowed; its exceptions become the outcome.
+
+    ``KeyboardInterrupt`` and ``SystemExit`` pass.
+    """
+    token = _allowed.set(threads)
+    begin = time.perf_counter()
+    try:
+        module, _, name = job.function.partition(":")
+        function = getattr(importlib.import_module(module), name)
+        # A round trip through JSON, so that a job sees the same values wherever it runs.
+        function(json.loads(json.dumps(job.payload)))
+    except Exception as error:
+        return Outcome(job, False, _reason(error), traceback.format_exc(), time.perf_counter() - begin)
+    finally:
+        _allowed.reset(token)
+    return Outcome(job, True, seconds=time.perf_counter() - begin)
+
+
+def _reason(error: Exception) -> str:
+    kind, message = type(error).__name__, str(error)
+    if not (isinstance(error, BenchError) and message):
+        message = f"{kind}: {message}" if message else kind
+    return textwrap.shorten(message, REASON_LENGTH, placeholder=" ...")

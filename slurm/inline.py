@@ -1,0 +1,25 @@
+"""Jobs one after another in this process: nothing to start, and a debugger sees everything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from slurm.executor import Executor, Job, Outcome, attempt
+from slurm.schedule import Schedule
+
+
+class InProcess(Executor):
+    """Every job may use ``threads`` threads. A job that ends the process ends the run."""
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+
+    def run(self, jobs: Sequence[Job], started: Callable[[Job], None] | None = None) -> Iterator[Outcome]:
+        """See :meth:`Executor.run`."""
+        return self._run(Schedule(jobs), started)
+
+    def _run(self, schedule: Schedule, started: Callable[[Job], None] | None) -> Iterator[Outcome]:
+        while (job := schedule.take()) is not None:
+            if started:
+                started(job)
+            yield from schedule.end(attempt(job, self.threads))

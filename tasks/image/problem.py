@@ -1,0 +1,177 @@
+"""Molecule images with ImageMol's objectives as TapWeight weighs them (arXiv 2410.10006, section 4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tasks.image.augment import augment
+from tasks.image.cache import Images
+from tasks.image.resnet import linear, resnet18
+from tasks.image.stream import ShuffledStream
+from tasks.image.views import corpus_views, normalise, to_unit
+from tasks.metrics import evaluate
+from tasks.problem import Batch, BatchStream, Problem, Scores, Source, TestKey
+from tasks.randomness import generator
+from tasks.sealed import SealedLabels
+from tasks.settings import TaskSettings
+from tasks.spec import ProblemSpec
+
+ROOT_EPSILON = 1e-8  # keeps the root of the mask-contrastive distance differentiable at 0
+SCORE_BATCH = 256  # examples scored at once; no effect on the scores
+Split = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True)
+class UnlabelledImages:
+    """The corpus: images, cluster labels (N, 3) below the three K, and planted labels (N,) where there are any."""
+
+    images: Images
+    clusters: Tensor
+    sizes: tuple[int, int, int]
+    planted: Tensor | None = None
+    planted_classes: int = 0
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """A task: images, labels (N, t) in its units with NaN where missing and in all test rows, and the parts."""
+
+    images: Images
+    labels: NDArray[np.float64]
+    parts: Mapping[Split, Tensor]
+    sealed: SealedLabels = field(repr=False)
+
+
+class ImageProblem(Problem):
+    """The problem of one task. Letters as in ``Problem``; s is the side of an image in pixels.
+
+    Objectives in weight order: ``cluster-K`` three times, ``jigsaw``, ``mask-contrastive``, and
+    ``planted`` in suites that plant labels drawn at random.
+    """
+
+    def __init__(
+        self,
+        spec: ProblemSpec,
+        settings: TaskSettings,
+        device: str,
+        corpus: UnlabelledImages,
+        examples: LabelledImages,
+        facts: Mapping[str, Any],
+    ) -> None:
+        self.spec, self.device = spec, torch.device(device)
+        self._image, self._corpus, self._examples, self._facts = settings.image, corpus, examples, dict(facts)
+        self._sigma: NDArray[np.float64] | None = None
+        self._offset, self._scale = np.zeros(spec.task.outputs), np.ones(spec.task.outputs)
+        if spec.task.kind == "regression":
+            train = examples.labels[examples.parts["train"].numpy()]
+            self._sigma = np.nanstd(train, axis=0)
+            if settings.labels.standardise:
+                self._offset, self._scale = np.nanmean(train, axis=0), np.where(self._sigma > 0, self._sigma, 1.0)
+        self._targets = torch.from_numpy(((examples.labels - self._offset) / self._scale).astype(np.float32))
+
+    def encoder(self) -> nn.Module:
+        network = resnet18(self._image.width, generator(self.spec.seed, "encoder"))
+        return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    def objective_heads(self) -> nn.ModuleDict:
+        outputs = {f"cluster-{k}": k for k in self._corpus.sizes}
+        outputs["jigsaw"] = self._image.permutations + 1
+        if self._corpus.planted is not None:
+            outputs["planted"] = self._corpus.planted_classes
+        return nn.ModuleDict({name: self._linear(classes, "head", name) for name, classes in outputs.items()})
+
+    def objective_losses(self, encoder: nn.Module, heads: nn.ModuleDict, batch: Batch) -> Tensor:
+        """Return the losses (n,) from three passes: all classifiers read the jigsaw view (ImageMol's code)."""
+        features = encoder(batch["jigsaw"])
+        labels = {f"cluster-{k}": batch["clusters"][:, column] for column, k in enumerate(self._corpus.sizes)}
+        labels["jigsaw"] = batch["order"]
+        if self._corpus.planted is not None:
+            labels["planted"] = batch["planted"]
+        losses = {name: functional.cross_entropy(heads[name](features), labels[name]) for name in labels}
+        squared = (encoder(batch["plain"]) - encoder(batch["masked"])).square().sum(dim=1)
+        losses["mask-contrastive"] = (squared + ROOT_EPSILON).sqrt().mean()
+        return torch.stack([losses[name] for name in self.objectives])
+
+    def downstream_head(self) -> nn.Module:
+        return self._linear(self.task.outputs, "downstream head")
+
+    def downstream_loss(self, encoder: nn.Module, head: nn.Module, batch: Batch) -> Tensor:
+        return masked_loss(head(encoder(batch["images"])), batch["labels"], self.task.kind)
+
+    def stream(self, source: Source, batch_size: int, purpose: str) -> BatchStream:
+        seed = self.spec.seed
+        if source == "corpus":
+            everything = torch.arange(len(self._corpus.clusters))
+            return ShuffledStream(batch_size, everything, seed, purpose, self._corpus_batch)
+        rows = self._examples.parts["train" if source == "train" else "val"]
+        targets = self._targets[rows]
+        if source == "val-null":
+            targets = targets[torch.randperm(len(rows), generator=generator(seed, "val-null"))]
+
+        def make(chosen: Tensor, draws: torch.Generator) -> Batch:
+            images = to_unit(self._examples.images.images(rows[chosen]), self.device)
+            if source == "train":
+                images = augment(images, self._image, draws)
+            return {"images": normalise(images), "labels": targets[chosen].to(self.device)}
+
+        return ShuffledStream(batch_size, torch.arange(len(rows)), seed, purpose, make)
+
+    @torch.no_grad()
+    def score(self, encoder: nn.Module, head: nn.Module, split: Split = "val", key: TestKey | None = None) -> Scores:
+        rows = self._examples.parts[split]
+        labels = self._examples.sealed.open(key) if split == "test" else self._examples.labels[rows.numpy()]
+        modes = [(module, module.training) for root in (encoder, head) for module in root.modules()]
+        encoder.eval()
+        head.eval()
+        try:
+            outputs = torch.cat(
+                [head(encoder(self._plain(part))).double().cpu() for part in torch.split(rows, SCORE_BATCH)]
+            )
+        finally:
+            for module, training in modes:
+                module.training = training
+        return evaluate(self.task, labels, outputs.numpy() * self._scale + self._offset, self._sigma)
+
+    def facts(self) -> dict[str, Any]:
+        return dict(self._facts)
+
+    def _linear(self, outputs: int, *purpose: str) -> nn.Module:
+        draws = generator(self.spec.seed, *purpose)
+        return linear(8 * self._image.width, outputs, draws).to(self.device)
+
+    def _plain(self, rows: Tensor) -> Tensor:
+        return normalise(to_unit(self._examples.images.images(rows), self.device))
+
+    def _corpus_batch(self, rows: Tensor, draws: torch.Generator) -> Batch:
+        images = to_unit(self._corpus.images.images(rows), self.device)
+        batch = {**corpus_views(images, self._image, draws), "clusters": self._corpus.clusters[rows].to(self.device)}
+        if self._corpus.planted is not None:
+            batch["planted"] = self._corpus.planted[rows].to(self.device)
+        return batch
+
+
+def masked_loss(outputs: Tensor, labels: Tensor, kind: Literal["classification", "regression"]) -> Tensor:
+    """Return the mean loss over the labels that are not NaN, 0 (with gradient 0) if all are.
+
+    Binary cross-entropy on logits for classification, squared error for regression.
+
+    Parameters
+    ----------
+    outputs, labels: (b, t).
+    """
+    if outputs.shape != labels.shape:
+        raise ValueError(f"outputs {tuple(outputs.shape)} and labels {tuple(labels.shape)} must have one shape")
+    valid = ~labels.isnan()
+    # Missing labels are replaced before the loss: NaN times 0 is NaN in the gradient.
+    known = torch.where(valid, labels, torch.zeros_like(labels))
+    loss = functional.binary_cross_entropy_with_logits if kind == "classification" else functional.mse_loss
+    losses = loss(outputs, known, reduction="none")
+    return (losses * valid).sum() / valid.sum().clamp(min=1)

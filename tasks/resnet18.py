@@ -1,0 +1,117 @@
+"""The backbone "resnet18": molecule images as in ImageMol and TapWeight (arXiv 2410.10006, section 4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import RequestError
+from tasks import BACKBONES
+from tasks.backbone import Backbone, Say
+from tasks.catalogue import suites
+from tasks.info import TaskInfo
+from tasks.settings import TaskSettings
+from tasks.spec import ProblemSpec
+
+if TYPE_CHECKING:
+    from tasks.problem import Problem, TestKey
+
+NAME = "resnet18"
+
+
+def prepare(
+    tasks: Sequence[TaskInfo], settings: TaskSettings, *, mirror: str | None, download: bool, workers: int, say: Say
+) -> None:
+    """Prepare tables, the corpus of each suite with its clusters, and the images of all their molecules."""
+    from tasks.image.cache import ImageCache
+    from tasks.molecules.corpus import load_corpus, prepare_corpus
+    from tasks.molecules.sample import prepare_tables
+    from tasks.molecules.table import load_table
+
+    named = [suites()[name] for name in dict.fromkeys(task.suite for task in tasks)]
+    # The corpus leaves out molecules of all tasks of the suite, requested or not.
+    read = [task for suite in named for task in suite.tasks] if settings.corpus.exclude == "suite" else tasks
+    prepare_tables(read, mirror=mirror, download=download, workers=workers, say=say)
+    molecules: list[str] = []
+    for suite in named:
+        prepare_corpus(suite, settings.corpus, mirror=mirror, download=download, workers=workers, say=say)
+        molecules += load_corpus(suite, settings.corpus).smiles
+    for task in tasks:
+        molecules += load_table(task).smiles
+    ImageCache(settings.image.render_pixels, settings.image.pixels).ensure(molecules, workers, say)
+
+
+def describe(task: TaskInfo, settings: TaskSettings, seed: int) -> ProblemSpec:
+    """Return what determines the problem, from metadata alone."""
+    from tasks.molecules.corpus import describe_corpus
+    from tasks.molecules.table import load_meta
+
+    suite, image = suites()[task.suite], settings.image
+    corpus, table = describe_corpus(suite, settings.corpus), load_meta(task)
+    drawing = {"render_pixels", "pixels"}
+    objectives = [*(f"cluster-{k}" for k in corpus["clusters"]), "jigsaw", "mask-contrastive"]
+    return ProblemSpec(
+        task=task,
+        split_checksum=table["split_checksum"],
+        labels={"checksum": table["checksum"], **settings.labels.model_dump(mode="json")},
+        backbone=NAME,
+        encoder={
+            "name": NAME,
+            "width": image.width,
+            **image.model_dump(mode="json", include=drawing),
+            "rdkit": version("rdkit"),
+        },
+        corpus={
+            **corpus,
+            "planted_classes": suite.planted_classes,
+            "seed": settings.corpus.seed,
+            "views": image.model_dump(mode="json", exclude=drawing | {"width"}),
+        },
+        objectives=(*objectives, "planted") if suite.planted_classes else tuple(objectives),
+        seed=seed,
+    )
+
+
+def build(spec: ProblemSpec, settings: TaskSettings, device: str) -> tuple[Problem, TestKey]:
+    """Load the problem; its test labels are sealed before it sees them."""
+    import torch
+
+    from tasks.image.cache import ImageCache
+    from tasks.image.problem import ImageProblem, LabelledImages, UnlabelledImages
+    from tasks.molecules.corpus import load_corpus
+    from tasks.molecules.table import load_table
+    from tasks.randomness import generator
+    from tasks.sealed import seal
+
+    if describe(spec.task, settings, spec.seed) != spec:
+        raise RequestError(f"{spec.task.id}: expected the settings and data that the spec describes, got others")
+    suite = suites()[spec.task.suite]
+    cache = ImageCache(settings.image.render_pixels, settings.image.pixels)
+    pool, table = load_corpus(suite, settings.corpus), load_table(spec.task)
+    planted = None
+    if suite.planted_classes:
+        draws = generator(settings.corpus.seed, "planted")  # of the corpus: every run sees the same labels
+        planted = torch.randint(suite.planted_classes, (len(pool.smiles),), generator=draws)
+    first, second, third = pool.meta["clusters"]
+    corpus = UnlabelledImages(
+        cache.load(pool.smiles), torch.from_numpy(pool.clusters), (first, second, third), planted, suite.planted_classes
+    )
+    visible, sealed, key = seal(table)
+    train, val, test = (torch.tensor(part) for part in (table.train, table.val, table.test))
+    examples = LabelledImages(cache.load(table.smiles), visible, {"train": train, "val": val, "test": test}, sealed)
+    facts: Mapping[str, Any] = {"table": dict(table.counts), "corpus": dict(pool.meta)}
+    return ImageProblem(spec, settings, device, corpus, examples, facts), key
+
+
+BACKBONES.register(NAME)(
+    Backbone(
+        name=NAME,
+        title="ResNet-18 on molecule images",
+        modality="image",
+        inputs="molecule",
+        prepare=prepare,
+        describe=describe,
+        build=build,
+    )
+)

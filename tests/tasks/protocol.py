@@ -1,0 +1,42 @@
+"""Protocol values for tests of molecule images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tasks.settings import CorpusSettings, ImageSettings, LabelSettings, TaskSettings
+
+
+def image_settings(**changes: Any) -> ImageSettings:
+    values = {
+        "render_pixels": 128,
+        "pixels": 64,
+        "width": 8,
+        "flip": 0.5,
+        "gray": 0.2,
+        "rotation": "right-angles",
+        "fill": "white",
+        "jigsaw_keep": 0.8,
+        "permutations": 100,
+        "permutation_seed": 0,
+        "mask_pixels": 5,
+        "contrastive_share": 0.25,
+    }
+    return ImageSettings.model_validate(values | changes)
+
+
+def corpus_settings(**changes: Any) -> CorpusSettings:
+    values = {
+        "molecules": 1600,
+        "shares": {"zinc": 0.3, "chembl": 0.35, "pubchem": 0.2, "moses_neutralized": 0.15},
+        "clusters": (4, 8, 16),
+        "seed": 0,
+        "exclude": "suite",
+    }
+    return CorpusSettings.model_validate(values | changes)
+
+
+def task_settings(*, standardise: bool = True, image: ImageSettings | None = None) -> TaskSettings:
+    return TaskSettings(
+        labels=LabelSettings(standardise=standardise), corpus=corpus_settings(), image=image or image_settings()
+    )

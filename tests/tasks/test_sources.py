@@ -1,0 +1,181 @@
+"""Raw files are verified by content, whatever their compression and line ends; nothing half-written stays."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from bench.errors import NotPreparedError, RequestError
+from bench.files import home
+from tasks.sources import locate
+
+CONTENT = b"smiles,y\nCCO,1\nCCN,0\n"
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+FILE = "mine/set.csv.gz"
+
+
+@pytest.fixture(autouse=True)
+def fresh_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "mirror"
+    (made / "mine").mkdir(parents=True)
+    return made
+
+
+@pytest.fixture
+def address(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Serve the mirror's folder on the loopback interface."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *arguments: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def kept() -> list[str]:
+    """Every file in the cache, hidden and temporary ones too."""
+    return sorted(path.name for path in home().rglob("*") if path.is_file())
+
+
+def put(folder: Path, content: bytes = CONTENT, level: int = 6) -> Path:
+    path = folder / FILE
+    path.write_bytes(gzip.compress(content, level))
+    return path
+
+
+@pytest.mark.parametrize("level", [1, 9])
+def test_a_mirror_may_compress_anew(folder: Path, level: int) -> None:
+    put(folder, level=level)
+    path = locate(FILE, sha256=SHA256, mirror=str(folder))
+    assert path == home() / "data" / FILE
+    assert gzip.decompress(path.read_bytes()) == CONTENT
+    assert kept() == ["set.csv.gz", "set.csv.gz.verified.json"]
+
+
+@pytest.mark.parametrize("ends", [b"\r\n", b"\r\n\n", b"\n\n", b"\r\n\r\n"])
+def test_line_ends_and_blank_lines_do_not_count(folder: Path, ends: bytes) -> None:
+    put(folder, CONTENT.replace(b"\n", ends))
+    path = locate(FILE, sha256=SHA256, mirror=str(folder))
+    assert gzip.decompress(path.read_bytes()) == CONTENT
+
+
+def test_once_there_it_needs_no_mirror_and_is_not_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(folder)
+    path = locate(FILE, sha256=SHA256, mirror=str(folder))
+    shutil.rmtree(folder)
+    monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("read again"))
+    assert locate(FILE, sha256=SHA256) == path
+
+
+def test_a_touched_file_is_verified_again_and_a_changed_one_fetched_again(folder: Path) -> None:
+    put(folder)
+    path = locate(FILE, sha256=SHA256, mirror=str(folder))
+    os.utime(path, (1, 1))
+    assert locate(FILE, sha256=SHA256) == path
+    path.write_bytes(gzip.compress(b"other"))
+    with pytest.raises(NotPreparedError, match="damaged"):
+        locate(FILE, sha256=SHA256)
+    assert gzip.decompress(locate(FILE, sha256=SHA256, mirror=str(folder)).read_bytes()) == CONTENT
+
+
+def test_the_expected_content_is_part_of_the_trust(folder: Path) -> None:
+    put(folder)
+    locate(FILE, mirror=str(folder))
+    with pytest.raises(NotPreparedError):
+        locate(FILE, sha256="0" * 64)
+
+
+def test_other_content_shows_both_checksums_and_leaves_nothing(folder: Path) -> None:
+    put(folder, b"other")
+    with pytest.raises(NotPreparedError) as caught:
+        locate(FILE, sha256=SHA256, mirror=str(folder))
+    for part in (FILE, SHA256[:12], hashlib.sha256(b"other").hexdigest()[:12], "python -m bench prepare --tasks"):
+        assert part in str(caught.value)
+    assert kept() == []
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda raw: raw[:-9], lambda raw: raw[:20] + b"\x00\xff" + raw[22:], lambda _: b"<html>"]
+)
+def test_a_damaged_gzip_file_is_refused(folder: Path, damage) -> None:
+    path = put(folder, os.urandom(500))
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(NotPreparedError, match=f"{FILE}.*damaged gzip"):
+        locate(FILE, mirror=str(folder))
+    assert kept() == []
+
+
+def test_a_missing_file_says_where_it_was_looked_for(folder: Path) -> None:
+    with pytest.raises(NotPreparedError) as caught:
+        locate(FILE, sha256=SHA256, mirror=str(folder), url="https://example.org/set.csv")
+    for part in (FILE, str(home()), str(folder), "https://example.org/set.csv (downloads are off)", "--mirror PATH"):
+        assert part in str(caught.value)
+    assert kept() == []
+
+
+def test_a_full_disk_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(folder)
+
+    def fail(path: Path, content: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(content[:5])
+        raise OSError("no space")
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(OSError, match="no space"):
+        locate(FILE, sha256=SHA256, mirror=str(folder))
+    assert kept() == []
+
+
+@pytest.mark.parametrize("mirror", ["/no/such/folder", "", "ftp://example.org"])
+def test_a_mirror_is_a_folder_or_an_address(mirror: str) -> None:
+    with pytest.raises(RequestError, match="--mirror: expected an existing folder"):
+        locate(FILE, mirror=mirror)
+
+
+@pytest.mark.parametrize("file", ["../secret.gz", "/etc/passwd", "mine/../../x.gz"])
+def test_a_file_stays_below_the_mirror(folder: Path, file: str) -> None:
+    with pytest.raises(RequestError, match="below the mirror"):
+        locate(file, mirror=str(folder))
+
+
+def test_an_address_serves_as_mirror_only_with_downloads_on(folder: Path, address: str) -> None:
+    put(folder)
+    with pytest.raises(NotPreparedError, match="downloads are off"):
+        locate(FILE, sha256=SHA256, mirror=address)
+    path = locate(FILE, sha256=SHA256, mirror=f"{address}/", download=True)
+    assert gzip.decompress(path.read_bytes()) == CONTENT
+
+
+def test_the_public_address_comes_last_and_may_be_plain(folder: Path, address: str) -> None:
+    (folder / "plain.csv").write_bytes(CONTENT.replace(b"\n", b"\r\n"))
+    path = locate(FILE, sha256=SHA256, url=f"{address}/plain.csv", mirror=f"{address}/nowhere", download=True)
+    first = path.read_bytes()
+    assert gzip.decompress(first) == CONTENT
+    path.unlink()
+    assert locate(FILE, sha256=SHA256, url=f"{address}/plain.csv", download=True).read_bytes() == first
+
+
+def test_addresses_that_fail_are_listed(address: str) -> None:
+    with pytest.raises(NotPreparedError, match="404"):
+        locate(FILE, url=f"{address}/gone.csv", download=True)
+    assert kept() == []
