@@ -62,8 +62,12 @@ class Stage(ABC):
     ``shared`` stages have a key that names no task, so they run once for all tasks of a suite.
     """
 
-    name: ClassVar[str]
+    name: str
     shared: ClassVar[bool]
+
+    def subject(self, spec: ProblemSpec) -> ProblemSpec:
+        """Return the spec of the problem that the stage trains on: by default the cell's own."""
+        return spec
 
     @abstractmethod
     def key(self, spec: ProblemSpec) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from methods.settings import TriLevelSettings
 if TYPE_CHECKING:
     from methods.settings import Settings
     from methods.stage import Stage
+    from tasks.problem import Source
 
 PAPER = "TapWeight, arXiv 2410.10006, Eq. 5"
 COST = "3.3-3.9 (TapWeight Table 5)"
@@ -44,7 +45,7 @@ def tapweight_null(settings: Settings) -> list[Stage]:
     return _stages(settings, validation="val-null")
 
 
-def _stages(settings: Settings, validation: str) -> list[Stage]:
+def _stages(settings: Settings, validation: Source) -> list[Stage]:
     from methods.stages.finetune import FineTune
     from methods.stages.trilevel import TriLevel
 

@@ -27,7 +27,14 @@ class Prepare(Protocol):
     """
 
     def __call__(
-        self, tasks: Sequence[TaskInfo], settings: TaskSettings, *, mirror: str | None, download: bool, workers: int, say: Say
+        self,
+        tasks: Sequence[TaskInfo],
+        settings: TaskSettings,
+        *,
+        mirror: str | None,
+        download: bool,
+        workers: int,
+        say: Say,
     ) -> None: ...
 
 

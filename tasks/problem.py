@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -39,6 +40,8 @@ class BatchStream(ABC):
 class Problem(ABC):
     """One task with one backbone, one protocol and one seed.
 
+    Losses are functions of (modules, batch) alone: views, masks and dropout belong to the batch.
+
     Letters: b batch, n objectives, t targets, d width of the feature.
     """
 
@@ -58,6 +61,15 @@ class Problem(ABC):
     @abstractmethod
     def encoder(self) -> nn.Module:
         """Return a fresh encoder, initialised from the seed; its parameters are the shared set B."""
+
+    @abstractmethod
+    def load_checkpoint(self, path: Path) -> nn.Module:
+        """Return an encoder with weights that others trained.
+
+        Raises
+        ------
+        RequestError: if the file cannot be read safely or does not fit the encoder.
+        """
 
     @abstractmethod
     def objective_heads(self) -> nn.ModuleDict:
@@ -85,7 +97,11 @@ class Problem(ABC):
 
     @abstractmethod
     def score(
-        self, encoder: nn.Module, head: nn.Module, split: Literal["train", "val", "test"] = "val", key: TestKey | None = None
+        self,
+        encoder: nn.Module,
+        head: nn.Module,
+        split: Literal["train", "val", "test"] = "val",
+        key: TestKey | None = None,
     ) -> Scores:
         """Evaluate in evaluation mode and return all metrics of the task, in its units.
 

@@ -23,6 +23,13 @@ class Signals:
     alignment: Tensor | None = None  # (n,)
     decay: float = 1.0
 
+    def require(self, need: Need) -> Tensor:
+        """Return a signal that the rule declared in ``needs``; raises ValueError if the stage did not measure it."""
+        value: Tensor | None = getattr(self, need)
+        if value is None:
+            raise ValueError(f"signal {need!r}: expected the stage to measure it, got none")
+        return value
+
 
 class Weighting(ABC):
     """The weights of n objectives. A stage reads :meth:`weights`, trains, and reports through :meth:`update`."""

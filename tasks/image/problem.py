@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch.nn import functional
 
 from tasks.image.augment import augment
 from tasks.image.cache import Images
+from tasks.image.checkpoint import load_by_position
 from tasks.image.resnet import linear, resnet18
 from tasks.image.stream import ShuffledStream
 from tasks.image.views import corpus_views, normalise, to_unit
@@ -80,6 +82,11 @@ class ImageProblem(Problem):
     def encoder(self) -> nn.Module:
         network = resnet18(self._image.width, generator(self.spec.seed, "encoder"))
         return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    def load_checkpoint(self, path: Path) -> nn.Module:
+        encoder = self.encoder()
+        load_by_position(encoder, path)
+        return encoder
 
     def objective_heads(self) -> nn.ModuleDict:
         outputs = {f"cluster-{k}": k for k in self._corpus.sizes}

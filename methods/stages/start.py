@@ -1,0 +1,85 @@
+"""The general-domain starting weights: pretrained once from scratch, or read from a checkpoint."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import NotPreparedError
+from methods.settings import ContinuedSettings, StartSettings
+from methods.stage import Context, Stage, StageResult, Weights, corpus_key
+
+if TYPE_CHECKING:
+    from tasks.problem import Problem
+    from tasks.spec import ProblemSpec
+
+
+def start_stage(settings: StartSettings) -> Stage:
+    """Return the stage that makes the starting weights which ``settings`` describe."""
+    return FromScratch(settings) if settings.kind == "pretrain" else FromCheckpoint(settings)
+
+
+@dataclass(frozen=True)
+class FromScratch(Stage):
+    """Pretrain a random encoder with equal weights on the corpus; one seed for all cells."""
+
+    settings: StartSettings
+    name = "start"
+    shared = True
+
+    def subject(self, spec: ProblemSpec) -> ProblemSpec:
+        """The start has a seed of its own: every cell begins from the same weights."""
+        return replace(spec, seed=self.settings.seed)
+
+    def key(self, spec: ProblemSpec) -> Mapping[str, Any]:
+        return corpus_key(spec) | {"settings": self.settings.model_dump(mode="json")}
+
+    def run(self, problem: Problem, start: Weights, context: Context) -> StageResult:
+        """Ignore ``start``: there is nothing before."""
+        from methods.stages.common import copy_state
+        from methods.stages.continued import Continued
+        from methods.weighting.fixed import Fixed
+
+        assert self.settings.optimiser is not None
+        settings = ContinuedSettings(
+            steps=self.settings.steps, batch=self.settings.batch, optimiser=self.settings.optimiser
+        )
+        fresh = {"encoder": copy_state(problem.encoder()), "heads": copy_state(problem.objective_heads())}
+        return Continued(settings, Fixed, name=self.name).run(problem, fresh, context)
+
+
+@dataclass(frozen=True)
+class FromCheckpoint(Stage):
+    """Read an ImageMol-style checkpoint into the encoder; the objective heads are fresh."""
+
+    settings: StartSettings
+    name = "start"
+    shared = True
+
+    def subject(self, spec: ProblemSpec) -> ProblemSpec:
+        """As :meth:`FromScratch.subject`."""
+        return replace(spec, seed=self.settings.seed)
+
+    def key(self, spec: ProblemSpec) -> Mapping[str, Any]:
+        return corpus_key(spec) | {"checkpoint": self._checksum(), "seed": self.settings.seed}
+
+    def run(self, problem: Problem, start: Weights, context: Context) -> StageResult:
+        """Ignore ``start``: there is nothing before."""
+        from methods.stages.common import copy_state
+
+        self._checksum()
+        encoder = problem.load_checkpoint(Path(self.settings.checkpoint))
+        return StageResult({"encoder": copy_state(encoder), "heads": copy_state(problem.objective_heads())})
+
+    def _checksum(self) -> str:
+        path = Path(self.settings.checkpoint).expanduser()
+        if not self.settings.checkpoint or not path.is_file():
+            raise NotPreparedError(
+                f"start.checkpoint: expected the ImageMol weights (ImageMol.pth.tar, linked from the ImageMol "
+                f"repository's README), got {self.settings.checkpoint or 'no path'!r}; download the file and pass "
+                "--set start.checkpoint=PATH, or choose --protocol small, which pretrains its own"
+            )
+        return hashlib.sha256(path.read_bytes()).hexdigest()
