@@ -29,6 +29,7 @@ class Method:
     stages: Stages  # after the shared general-domain start
     section: str | None = None  # the protocol section of its own
     options: type[Section] | None = None  # what that section may hold
+    learns: bool = False  # weights, whose trajectory goes into the record
     control_of: str | None = None  # the method whose learned weights it is the null of
 
     def pipeline(self, settings: Settings) -> list[Stage]:
@@ -48,13 +49,14 @@ def method(
     backbones: tuple[str, ...] = ("resnet18",),
     section: str | None = None,
     options: type[Section] | None = None,
+    learns: bool = False,
     control_of: str | None = None,
 ) -> Callable[[Stages], Stages]:
     """Register the decorated function, which takes settings and returns stages, as a method."""
 
     def file(stages: Stages) -> Stages:
         METHODS.register(name)(
-            Method(name, title, paper, published, backbones, cost, stages, section, options, control_of)
+            Method(name, title, paper, published, backbones, cost, stages, section, options, learns, control_of)
         )
         return stages
 

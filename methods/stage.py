@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from tasks.problem import Problem
     from tasks.spec import ProblemSpec
 
-    State = Mapping[str, Tensor]
-    Weights = Mapping[str, State]  # "encoder" and "heads", each a state dict
+State = Mapping[str, "Tensor"]
+Weights = Mapping[str, State]  # "encoder" and "heads", each a state dict
 
 
 class Model(NamedTuple):

@@ -24,6 +24,7 @@ COST = "3.3-3.9 (TapWeight Table 5)"
     cost=COST,
     section="tapweight",
     options=TriLevelSettings,
+    learns=True,
 )
 def tapweight(settings: Settings) -> list[Stage]:
     """Learn the weights while pretraining, then fine-tune the pretrained encoder theta."""
@@ -38,6 +39,7 @@ def tapweight(settings: Settings) -> list[Stage]:
     cost=COST,
     section="tapweight",
     options=TriLevelSettings,
+    learns=True,
     control_of="tapweight",
 )
 def tapweight_null(settings: Settings) -> list[Stage]:

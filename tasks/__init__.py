@@ -9,4 +9,4 @@ from bench.registry import Registry
 if TYPE_CHECKING:
     from tasks.backbone import Backbone
 
-BACKBONES: Registry[Backbone] = Registry("backbone", "tasks", "bench.backbones")
+BACKBONES: Registry[Backbone] = Registry("backbone", "tasks.backbones", "bench.backbones")

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from bench.errors import NotPreparedError, RequestError
 from tasks import BACKBONES
+from tasks.backbones.resnet18 import build, describe, prepare
 from tasks.catalogue import get, suites
 from tasks.image.problem import ImageProblem, masked_loss
 from tasks.molecules.corpus import load_corpus
 from tasks.molecules.table import load_table
 from tasks.problem import Problem, TestKey, TestSplitError
-from tasks.resnet18 import build, describe, prepare
 from tests.tasks.protocol import corpus_settings, image_settings, task_settings
 
 Built = tuple[Problem, TestKey]
@@ -97,7 +97,7 @@ def test_build_refuses_other_settings_and_missing_images(prepared: None) -> None
 def test_describing_loads_no_torch(prepared: None) -> None:
     code = (
         "import sys\n"
-        "from tasks.resnet18 import describe\n"
+        "from tasks.backbones.resnet18 import describe\n"
         "from tasks.catalogue import get\n"
         "from tests.tasks.protocol import task_settings\n"
         "describe(get('demo:rings'), task_settings(), 0)\n"

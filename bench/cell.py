@@ -1,0 +1,129 @@
+"""What a job does: train one shared stage, or run one cell to its record."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import artifacts, memory, provenance, records
+from bench.errors import BenchError, RequestError
+from bench.records import Cell, Failure, Record, Trajectory
+from bench.work import Work, title
+
+if TYPE_CHECKING:
+    from methods.stage import Model, StageResult
+    from tasks.problem import Problem, TestKey
+
+
+def run_shared(payload: Mapping[str, Any]) -> None:
+    """Train the shared stage number ``payload["position"]`` of a cell, unless its artifact is there."""
+    work, position = Work.of(payload), int(payload["position"])
+    link = work.chain.links[position]
+    if link.done:
+        return
+    problem, _ = work.problem(link)
+    before = artifacts.load(work.stored(position - 1))[0].weights if position else {}
+    context = work.context(position)
+    result = link.stage.run(problem, before, context)
+    artifacts.save(work.stored(position), result, context.facts())
+    context.discard()
+    work.progress_file(f"{link.stage.name}-{link.digest}").unlink(missing_ok=True)
+
+
+def run_cell(payload: Mapping[str, Any]) -> None:
+    """Run one cell; write its record, or its failure and raise."""
+    work = Work.of(payload)
+    try:
+        if work.chain.cell.identity != payload["identity"]:
+            raise RequestError(f"{title(work.chain.cell)}: settings or data changed since the plan; run again")
+        records.write(work.out, measure(work, marks=payload["protocol"]["marks"]))
+    except Exception as error:
+        message = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+        fail(work.out, work.chain.cell, message, traceback.format_exc())
+        raise
+    work.tidy()
+
+
+def measure(work: Work, marks: bool) -> Record:
+    """Run the stages of a cell and score its read-outs, once, on validation and test."""
+    memory.reset(work.device)
+    planned = work.chain
+    problem, key = work.problem(planned.links[-1])
+    seconds: dict[str, float] = {}
+    shared_seconds: dict[str, float] = {}
+    examples, models, log = 0, dict[str, "Model"](), dict[str, Any]()
+    result: StageResult | None = None
+    for position, link in enumerate(planned.links):
+        result, facts = _result(work, position, problem, result)
+        (shared_seconds if link.stage.shared else seconds)[link.stage.name] = float(facts["seconds"])
+        examples += 0 if link.stage.shared else int(facts["examples"])
+        models |= result.models
+        log |= result.log
+    if "best" not in models:
+        raise RequestError(f"method {planned.method.name}: expected a stage with the read-out 'best', got none")
+    training, begin = sum(seconds.values()), time.perf_counter()
+    scores = {name: _scores(problem, model, key) for name, model in models.items()}
+    return Record(
+        **planned.cell.model_dump(),
+        metric=planned.task.metric,
+        higher_is_better=planned.task.higher_is_better,
+        marks=marks,
+        control_of=planned.method.control_of,
+        scores=scores,
+        primary="best",
+        chosen_step=int(log.get("chosen_step", 0)),
+        trajectory=Trajectory(**log["trajectory"]) if planned.method.learns else None,
+        seconds=seconds | {"score": time.perf_counter() - begin},
+        shared_seconds=shared_seconds,
+        peak_memory_bytes=memory.peak(work.device),
+        examples_per_second=examples / training if training > 0 else 0.0,
+        settings=planned.resolved.settings.model_dump(mode="json"),
+        data=problem.facts(),
+        provenance=provenance.code() | {"device": provenance.device(work.device), "finished": _now()},
+    )
+
+
+def fail(out: Path, cell: Cell, reason: str, trace: str) -> None:
+    """Write the failure of a cell, counting attempts. A disk that refuses it must not hide the reason."""
+    attempts = 1
+    with contextlib.suppress(OSError, RequestError):
+        attempts += records.read_failure(cell.path(out, "failures")).attempts
+    failure = Failure(
+        **cell.model_dump(include=set(Cell.model_fields)),
+        reason=" ".join(reason.split()),
+        traceback=trace,
+        attempts=attempts,
+        finished=_now(),
+    )
+    with contextlib.suppress(OSError):
+        records.write(out, failure)
+
+
+def _result(
+    work: Work, position: int, problem: Problem, before: StageResult | None
+) -> tuple[StageResult, dict[str, Any]]:
+    """Read a stage's output where it is stored (shared, or finished by an earlier attempt), else run it."""
+    stage, path = work.chain.links[position].stage, work.stored(position)
+    if stage.shared or artifacts.exists(path):
+        return artifacts.load(path)
+    context = work.context(position)
+    result = stage.run(problem, before.weights if before else {}, context)
+    artifacts.save(path, result, context.facts())
+    context.discard()
+    return result, context.facts()
+
+
+def _scores(problem: Problem, model: Model, key: TestKey) -> dict[str, dict[str, float]]:
+    encoder, head = problem.encoder(), problem.downstream_head()
+    encoder.load_state_dict(dict(model.encoder))
+    head.load_state_dict(dict(model.head))
+    return {"val": problem.score(encoder, head, "val"), "test": problem.score(encoder, head, "test", key)}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,96 @@
+"""From (method, task, backbone, seed) under a protocol to stages with digests and the cell's identity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench import artifacts
+from bench.errors import RequestError
+from bench.files import digest
+from bench.protocol import Protocol, Resolved
+from bench.records import FORMAT, Cell
+from methods import METHODS
+from methods.method import Method
+from methods.stage import Stage
+from tasks import BACKBONES
+from tasks.catalogue import get
+from tasks.info import TaskInfo
+from tasks.spec import ProblemSpec
+
+ARTIFACT_FORMAT = 1  # raise it when code changes what a stage computes from the same settings
+
+
+@dataclass(frozen=True)
+class Link:
+    """One stage of a cell with the digest of everything up to and including it."""
+
+    stage: Stage
+    spec: ProblemSpec  # of the problem that the stage trains on
+    digest: str
+
+    @property
+    def done(self) -> bool:
+        """Whether the artifact of a shared stage is there."""
+        return self.stage.shared and artifacts.exists(artifacts.folder(self.stage.name, self.digest))
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A cell with everything that determines it."""
+
+    cell: Cell
+    method: Method
+    task: TaskInfo
+    spec: ProblemSpec
+    resolved: Resolved
+    links: tuple[Link, ...]
+
+    def request(self) -> dict[str, Any]:
+        """The part of a job's payload that names the cell."""
+        return {
+            "method": self.cell.method,
+            "task": self.cell.task,
+            "backbone": self.cell.backbone,
+            "seed": self.cell.seed,
+        }
+
+
+def backbone_for(method: Method, task: TaskInfo) -> str | None:
+    """Return the method's backbone for this kind of task: the first that reads its inputs, or None."""
+    fitting = [name for name in method.backbones if BACKBONES.get(name).inputs == task.inputs]
+    return fitting[0] if fitting else None
+
+
+def build(method_name: str, task_id: str, backbone: str, seed: int, protocol: Protocol) -> Chain:
+    """Describe a cell from prepared metadata alone.
+
+    Raises
+    ------
+    NotPreparedError: if data that the description needs is not prepared.
+    """
+    method, task = METHODS.get(method_name), get(task_id)
+    resolved = protocol.resolve(method, task, backbone)
+    spec = BACKBONES.get(backbone).describe(task, resolved.settings, seed)
+    links = _links(method.pipeline(resolved.settings), spec)
+    identity = digest([FORMAT, method.name, task.id, spec.split_checksum, backbone, seed, links[-1].digest])
+    cell = Cell(
+        identity=identity, method=method.name, task=task.id, backbone=backbone, seed=seed, protocol=protocol.name,
+        split_checksum=spec.split_checksum,
+    )  # fmt: skip
+    return Chain(cell, method, task, spec, resolved, links)
+
+
+def _links(stages: Sequence[Stage], spec: ProblemSpec) -> tuple[Link, ...]:
+    links: list[Link] = []
+    above = ""
+    for stage in stages:
+        if stage.shared and links and not links[-1].stage.shared:
+            raise RequestError(
+                f"stage {stage.name!r}: a shared stage cannot follow {links[-1].stage.name!r}, which is not"
+            )
+        subject = stage.subject(spec)
+        above = digest([ARTIFACT_FORMAT, type(stage).__name__, stage.key(subject), above])
+        links.append(Link(stage, subject, above))
+    return tuple(links)

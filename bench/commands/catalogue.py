@@ -1,0 +1,110 @@
+"""What there is: lists and descriptions, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tabulate import tabulate
+
+from bench import protocol as protocols
+from bench.chain import backbone_for
+from bench.errors import RequestError, nearest
+from methods import METHODS
+from tasks import BACKBONES, catalogue
+
+KINDS = ("methods", "tasks", "suites", "protocols")
+
+
+def listing(what: str) -> str:
+    """Return one of the lists; raises RequestError for any other word."""
+    if what not in KINDS:
+        raise RequestError(f"list: {what!r} is not known; {nearest(what, KINDS)}")
+    if what == "methods":
+        rows = [[m.name, m.title, m.cost, m.paper] for m in map(METHODS.get, METHODS.names())]
+        return tabulate(rows, headers=["method", "title", "cost (fine-tuning = 1)", "paper"])
+    if what == "protocols":
+        loaded = [protocols.load(name) for name in protocols.names()]
+        return tabulate([[p.name, p.about] for p in loaded], headers=["protocol", "about"])
+    suites = catalogue.suites().values()
+    if what == "suites":
+        return tabulate([[s.name, len(s.tasks), s.title] for s in suites], headers=["suite", "tasks", "title"])
+    tasks = [[t.id, t.title, t.kind, t.metric, t.outputs, t.rows] for s in suites for t in s.tasks]
+    return tabulate(tasks, headers=["task", "title", "kind", "metric", "targets", "rows"])
+
+
+def describe(words: Sequence[str], method: str | None, task: str | None, assignments: Sequence[str]) -> str:
+    """Return a description of the thing called ``words[-1]``; a kind before it, such as "protocol", is allowed.
+
+    Raises
+    ------
+    RequestError: if nothing has that name.
+    """
+    kinds = ("method", "task", "suite", "protocol")
+    if len(words) > 2 or (len(words) == 2 and words[0] not in kinds):
+        raise RequestError(f"show: expected [{'|'.join(kinds)}] NAME, got {' '.join(words)!r}")
+    name, kind = words[-1], words[0] if len(words) == 2 else None
+    if name.endswith((".yaml", ".yml")):
+        kind = "protocol"
+    homes = {
+        "method": METHODS.names(),
+        "suite": list(catalogue.suites()),
+        "protocol": protocols.names(),
+        "task": [t.id for s in catalogue.suites().values() for t in s.tasks],
+    }
+    kind = kind or next((k for k, names in homes.items() if name in names), None)
+    if kind is None:
+        try:
+            name, kind = catalogue.get(name).id, "task"
+        except RequestError:
+            known = [n for names in homes.values() for n in names]
+            raise RequestError(f"show: {name!r} is not known; {nearest(name, known)}") from None
+    if kind == "protocol":
+        return _protocol(name, method, task, assignments)
+    if kind == "suite":
+        if name not in catalogue.suites():
+            raise RequestError(f"suite: {name!r} is not known; {nearest(name, catalogue.suites())}")
+        suite = catalogue.suites()[name]
+        return f"{suite.name}: {suite.title}\n\n" + "\n".join(f"  {t.id}: {t.title}" for t in suite.tasks)
+    if kind == "method":
+        entry = METHODS.get(name)
+        modalities = [BACKBONES.get(b).modality for b in entry.backbones]
+        ours = [m for m in modalities if m not in entry.published]
+        facts = {
+            "title": entry.title, "paper": entry.paper, "backbones": ", ".join(entry.backbones), "cost": entry.cost,
+            "published for": ", ".join(entry.published) or "nothing: a control or variant of this benchmark",
+            "ours": ", ".join(ours) or "-", "protocol section": entry.section or "-",
+        }  # fmt: skip
+        return _facts(entry.name, facts)
+    info = catalogue.get(name)
+    shown = {key: value for key, value in info.model_dump().items() if value not in ("", None) and key != "targets"}
+    targets = ", ".join(info.targets[:6]) + (f", ... {info.outputs} in all" if info.outputs > 6 else "")
+    return _facts(info.id, shown | {"targets": targets})
+
+
+def _protocol(name: str, method: str | None, task: str | None, assignments: Sequence[str]) -> str:
+    rules = protocols.load(name, assignments)
+    if (method is None) != (task is None):
+        raise RequestError("show: expected both --method and --task, or neither")
+    if method is None or task is None:
+        lines = [f"{rules.name}: {rules.about}", "", "defaults"]
+        lines += [f"  {key} = {value}" for key, value in protocols.flat(rules.defaults).items()]
+        lines += [f"{o.describe()}\n" + "\n".join(f"  {k} = {v}" for k, v in o.values.items()) for o in rules.overrides]
+        return "\n".join(lines)
+    entry, info = METHODS.get(method), catalogue.get(task)
+    backbone = backbone_for(entry, info)
+    if backbone is None:
+        raise RequestError(f"{method} has no backbone that reads {info.inputs}s")
+    resolved = rules.resolve(entry, info, backbone)
+    values = resolved.settings.model_dump(mode="json")
+    if entry.section:
+        values[entry.section] = values.pop("method")
+    flat = protocols.flat(values)
+    rows = [[key, flat[key], resolved.origins.get(key, "default of the code")] for key in sorted(flat) if key in flat]
+    return tabulate(
+        [row for row in rows if row[1] is not None], headers=["key", "value", "from"], disable_numparse=True
+    )
+
+
+def _facts(name: str, facts: dict[str, Any]) -> str:
+    return f"{name}\n\n" + tabulate([[k, str(v)] for k, v in facts.items()], tablefmt="plain", maxcolwidths=[None, 90])

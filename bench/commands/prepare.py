@@ -1,0 +1,47 @@
+"""Preparing data, for the command of that name and as the first step of a run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+
+from bench.chain import backbone_for
+from bench.plan import Pair
+from bench.protocol import Protocol, load
+from methods import METHODS
+from slurm.executor import available_threads
+from tasks import BACKBONES
+from tasks.catalogue import expand
+from tasks.info import TaskInfo
+
+
+def say(line: str) -> None:
+    """Print a line about the progress of preparation."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def prepare_tasks(tasks: str, protocol: str, assignments: Sequence[str], mirror: str | None, jobs: int | None) -> None:
+    """Prepare for every method that can run on the tasks, downloading what no mirror has."""
+    rules, wanted = load(protocol, assignments), expand(tasks)
+    methods = [METHODS.get(name) for name in METHODS.names()]
+    found = [(m.name, task, backbone) for m in methods for task in wanted if (backbone := backbone_for(m, task))]
+    prepare_pairs(found, rules, mirror=mirror, download=True, workers=jobs or available_threads())
+    say("prepared: " + ", ".join(task.id for task in wanted))
+
+
+def prepare_pairs(
+    fitting: Iterable[Pair], rules: Protocol, *, mirror: str | None, download: bool, workers: int
+) -> None:
+    """Prepare everything that cells of these pairs read; once for all that share their data settings."""
+    groups: dict[tuple[str, str, str], list[Pair]] = {}
+    for name, task, backbone in fitting:
+        settings = rules.resolve(METHODS.get(name), task, backbone).settings
+        group = (backbone, settings.corpus.model_dump_json(), settings.image.model_dump_json())
+        groups.setdefault(group, []).append((name, task, backbone))
+    for members in groups.values():
+        name, first, backbone = members[0]
+        tasks: dict[str, TaskInfo] = {task.id: task for _, task, _ in members}
+        settings = rules.resolve(METHODS.get(name), first, backbone).settings
+        BACKBONES.get(backbone).prepare(
+            list(tasks.values()), settings, mirror=mirror, download=download, workers=workers, say=say
+        )

@@ -1,0 +1,175 @@
+"""The plan: which cells a request names, which have records, which shared stages come first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from bench import chain
+from bench.chain import Chain
+from bench.errors import RequestError
+from bench.files import write_json
+from bench.protocol import Protocol
+from bench.records import Record, Scan
+from bench.work import title
+from methods import METHODS
+from slurm.executor import Job
+from tasks.info import TaskInfo
+
+Pair = tuple[str, TaskInfo, str]  # method, task, backbone
+
+
+@dataclass
+class Plan:
+    """Cells in the order of the request, sorted by what must happen to them."""
+
+    todo: list[Chain] = field(default_factory=list)
+    done: list[Chain] = field(default_factory=list)
+    passed_over: list[Chain] = field(default_factory=list)  # without a record, but --retry failed leaves them out
+    skipped: list[dict[str, str]] = field(default_factory=list)  # method, task, reason
+
+    @property
+    def cells(self) -> list[Chain]:
+        """All cells of the request."""
+        return [*self.todo, *self.done, *self.passed_over]
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Return the seeds of ``0-4``, ``0,2,5`` or a mixture; raises RequestError if that is no range."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) < int(first)):
+            raise RequestError(f"--seeds: expected seeds such as 0-4 or 0,2,5, got {text!r}")
+        seeds += range(int(first), int(last if dash else first) + 1)
+    return list(dict.fromkeys(seeds))
+
+
+def parse_methods(text: str) -> list[str]:
+    """Return the methods of a comma-separated list; raises RequestError naming the nearest known ones."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise RequestError("--methods: expected at least one method; see `python -m bench list methods`")
+    for name in names:
+        METHODS.get(name)
+    return list(dict.fromkeys(names))
+
+
+def pairs(
+    methods: Sequence[str], tasks: Sequence[TaskInfo]
+) -> tuple[list[tuple[str, TaskInfo, str]], list[dict[str, str]]]:
+    """Return the (method, task, backbone) that fit, and those that do not with the reason.
+
+    Raises
+    ------
+    RequestError: if none fits.
+    """
+    fitting, skipped = [], []
+    for name in methods:
+        method = METHODS.get(name)
+        for task in tasks:
+            backbone = chain.backbone_for(method, task)
+            if backbone is None:
+                reason = f"{name} has no backbone that reads {task.inputs}s (it runs on {', '.join(method.backbones)})"
+                skipped.append({"method": name, "task": task.id, "reason": reason})
+            else:
+                fitting.append((name, task, backbone))
+    if not fitting:
+        raise RequestError("nothing to run: " + "; ".join(dict.fromkeys(entry["reason"] for entry in skipped)))
+    return fitting, skipped
+
+
+def make(
+    fitting: Sequence[Pair],
+    skipped: Sequence[dict[str, str]],
+    seeds: Sequence[int],
+    rules: Protocol,
+    found: Scan,
+    retry_failed: bool = False,
+) -> Plan:
+    """Sort the cells of a request by what ``found`` in the run folder says of them."""
+    plan = Plan(skipped=list(skipped))
+    have = {record.identity for record in found.records}
+    failed = {failure.identity for failure in found.failures}
+    for name, task, backbone in fitting:
+        for seed in seeds:
+            cell = chain.build(name, task.id, backbone, seed, rules)
+            if cell.cell.identity in have:
+                plan.done.append(cell)
+            elif retry_failed and cell.cell.identity not in failed:
+                plan.passed_over.append(cell)
+            else:
+                plan.todo.append(cell)
+    return plan
+
+
+def jobs(plan: Plan, rules: Protocol, out: Path, device: str) -> list[Job]:
+    """Return the jobs of a plan: each missing shared stage once, then the cells that need it."""
+    common = {"protocol": rules.content(), "out": str(out), "device": device}
+    shared: dict[str, Job] = {}
+    cells: list[Job] = []
+    for planned in plan.todo:
+        needs: tuple[str, ...] = ()
+        for position, link in enumerate(planned.links):
+            if not link.stage.shared or link.done:
+                continue
+            job_id = f"{link.stage.name}-{link.digest}"
+            shared.setdefault(
+                job_id,
+                Job(
+                    id=job_id,
+                    title=f"{link.stage.name} (shared, seed {link.spec.seed})",
+                    function="bench.cell:run_shared",
+                    payload=common | {"cell": planned.request(), "position": position},
+                    needs=needs,
+                    alone=position == 0,
+                ),
+            )
+            needs = (job_id,)
+        payload = common | {"cell": planned.request(), "identity": planned.cell.identity}
+        job_id = f"cell-{planned.cell.identity}"
+        cells.append(Job(job_id, title(planned.cell), "bench.cell:run_cell", payload, needs))
+    return [*shared.values(), *cells]
+
+
+def hours(plan: Plan, past: Sequence[Record]) -> float | None:
+    """Estimate the compute hours of the cells to run from past records, None where there are none to go by.
+
+    Uses the nearest records there are: of the same method and task, of the method, of all.
+    """
+
+    def seconds(records: Sequence[Record]) -> float | None:
+        return fmean(sum(record.seconds.values()) for record in records) if records else None
+
+    total = 0.0
+    for planned in plan.todo:
+        of_method = [record for record in past if record.method == planned.cell.method]
+        of_task = [record for record in of_method if record.task == planned.cell.task]
+        estimate = seconds(of_task) or seconds(of_method) or seconds(past)
+        if estimate is None:
+            return None
+        total += estimate
+    return total / 3600
+
+
+def save(plan: Plan, out: Path, request: Mapping[str, Any]) -> None:
+    """Write ``plan.json``: the union of all requests on the folder, the newest identity of each cell."""
+    path = out / "plan.json"
+    try:
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        earlier = {}
+    names = ("protocol", "method", "task", "backbone", "seed")
+    cells = {tuple(cell[name] for name in names): cell for cell in earlier.get("cells", [])}
+    for planned in plan.cells:
+        cell = planned.cell.model_dump(include={*names, "identity"})
+        cells[tuple(cell[name] for name in names)] = cell
+    content: dict[str, Any] = {"cells": list(cells.values())}
+    for name in ("methods", "tasks", "seeds"):
+        content[name] = list(dict.fromkeys([*earlier.get(name, []), *request[name]]))
+    skipped = {(entry["method"], entry["task"]): entry for entry in [*earlier.get("skipped", []), *plan.skipped]}
+    write_json(path, content | {"skipped": list(skipped.values())})

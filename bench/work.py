@@ -1,0 +1,95 @@
+"""What a job knows: its cell, its folder, its device; and the paths of all it leaves there."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import artifacts, chain, protocol
+from bench.chain import Chain, Link
+from bench.checkpoint import CheckpointedRun
+from bench.files import write_json
+from bench.records import Cell
+from slurm.executor import allowed_threads
+from tasks import BACKBONES
+
+if TYPE_CHECKING:
+    from tasks.problem import Problem, TestKey
+
+PROGRESS_SECONDS = 2.0  # between two updates of a progress file
+
+
+@dataclass(frozen=True)
+class Work:
+    """One job's view of the run.
+
+    Paths below ``out``: ``checkpoints/ID-POSITION-STAGE/`` and ``...checkpoint`` while a cell is under
+    way, ``progress/NAME.json`` while a job runs.
+    """
+
+    out: Path
+    device: str
+    chain: Chain
+
+    @classmethod
+    def of(cls, payload: Mapping[str, Any]) -> Work:
+        """Rebuild everything from a job's payload and the prepared metadata."""
+        wanted = payload["cell"]
+        rules = protocol.parse(payload["protocol"], payload["protocol"]["name"])
+        planned = chain.build(wanted["method"], wanted["task"], wanted["backbone"], wanted["seed"], rules)
+        return cls(Path(payload["out"]), payload["device"], planned)
+
+    def problem(self, link: Link) -> tuple[Problem, TestKey]:
+        """Load the problem that a stage trains on, using the threads that the executor allows."""
+        import torch
+
+        torch.set_num_threads(allowed_threads())
+        return BACKBONES.get(self.chain.cell.backbone).build(link.spec, self.chain.resolved.settings, self.device)
+
+    def stored(self, position: int) -> Path:
+        """Where the output of a stage lies: shared ones in the common cache, own ones in the run folder."""
+        link = self.chain.links[position]
+        if link.stage.shared:
+            return artifacts.folder(link.stage.name, link.digest)
+        return self.out / "checkpoints" / f"{self.chain.cell.identity}-{position}-{link.stage.name}"
+
+    def context(self, position: int) -> CheckpointedRun:
+        """Return the context in which a stage runs."""
+        link = self.chain.links[position]
+        name = f"{link.stage.name}-{link.digest}" if link.stage.shared else self.chain.cell.identity
+        what = f"{link.stage.name} (shared)" if link.stage.shared else f"{title(self.chain.cell)}, {link.stage.name}"
+        path = self.stored(position)
+        return CheckpointedRun(path.with_name(path.name + ".checkpoint"), _reporter(self.progress_file(name), what))
+
+    def progress_file(self, name: str) -> Path:
+        """Where a running job says how far it is."""
+        return self.out / "progress" / f"{name}.json"
+
+    def tidy(self) -> None:
+        """Delete what the finished cell no longer needs."""
+        identity = self.chain.cell.identity
+        for path in (self.out / "checkpoints").glob(f"{identity}-*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        self.progress_file(identity).unlink(missing_ok=True)
+
+
+def title(cell: Cell) -> str:
+    """Return what a person calls a cell."""
+    return f"{cell.method} {cell.task} seed {cell.seed}"
+
+
+def _reporter(path: Path, what: str) -> Callable[[int, int], None]:
+    last, first = 0.0, time.time()
+
+    def report(step: int, total: int) -> None:
+        nonlocal last
+        now = time.time()
+        if now - last >= PROGRESS_SECONDS:
+            last = now
+            write_json(path, {"what": what, "step": step, "steps": total, "since": first, "updated": now})
+
+    return report
