@@ -1,0 +1,109 @@
+"""Identities between stages, and what a stage may not do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from methods.settings import Settings, TriLevelSettings
+from methods.stage import StageResult
+from methods.stages.continued import Continued
+from methods.stages.finetune import Best, FineTune
+from methods.stages.trilevel import TriLevel
+from methods.weighting.fixed import Fixed
+from tasks.problem import Problem
+from tests.methods.analytic import Uninterrupted, start_of
+
+
+def same(a: Any, b: Any) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def trilevel(problem: Problem, smoke: Settings, validation: Any = "val", **changes: Any) -> StageResult:
+    options = TriLevelSettings.model_validate(smoke.method.model_dump() | changes)  # type: ignore[union-attr]
+    return TriLevel(smoke.continued, options, validation).run(problem, start_of(problem), Uninterrupted())
+
+
+def test_tapweight_without_a_weight_rate_equals_cp_bit_for_bit(demo_problem: Problem, smoke: Settings) -> None:
+    cp = Continued(smoke.continued, Fixed).run(demo_problem, start_of(demo_problem), Uninterrupted())
+    still = trilevel(demo_problem, smoke, rate=0.0)
+    assert same(cp.weights["encoder"], still.weights["encoder"])
+    assert same(cp.weights["heads"], still.weights["heads"])
+    moving = trilevel(demo_problem, smoke, rate=0.5)
+    assert not same(cp.weights["encoder"], moving.weights["encoder"])
+
+
+def test_same_seed_same_bits_and_the_null_differs(demo_problem: Problem, smoke: Settings) -> None:
+    first, second = trilevel(demo_problem, smoke), trilevel(demo_problem, smoke)
+    assert first.log == second.log
+    assert same(first.models["omega"].encoder, second.models["omega"].encoder)
+    null = trilevel(demo_problem, smoke, validation="val-null")
+    assert null.log["trajectory"]["alignment"][0] != first.log["trajectory"]["alignment"][0]
+    # Level I and II saw the same batches: the first losses agree.
+    assert null.log["trajectory"]["losses"][0] == first.log["trajectory"]["losses"][0]
+
+
+def test_trajectory_rows_agree(demo_problem: Problem, smoke: Settings) -> None:
+    rows = trilevel(demo_problem, smoke).log["trajectory"]
+    assert rows["steps"] == [2, 4, 6, 8, 10, 12, 14, 16]
+    assert len(rows["weights"]) == len(rows["alignment"]) == len(rows["losses"]) == 8
+    assert all(abs(sum(row) - 1) < 1e-12 for row in rows["weights"])
+    assert rows["objectives"] == list(demo_problem.objectives)
+
+
+def test_a_poisoned_loss_names_objective_and_step(
+    demo_problem: Problem, smoke: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = demo_problem.objective_losses
+
+    def poisoned(encoder: Any, heads: Any, batch: Any) -> torch.Tensor:
+        losses = real(encoder, heads, batch)
+        return torch.cat([losses[:3], losses[3:4] * float("nan"), losses[4:]])
+
+    monkeypatch.setattr(demo_problem, "objective_losses", poisoned)
+    with pytest.raises(ArithmeticError, match="continued, step 0: the loss 'jigsaw' is nan"):
+        Continued(smoke.continued, Fixed).run(demo_problem, start_of(demo_problem), Uninterrupted())
+
+
+def test_stages_cannot_score_the_test_split(demo_problem: Problem) -> None:
+    from tasks.problem import TestKey, TestSplitError
+
+    encoder, head = demo_problem.encoder(), demo_problem.downstream_head()
+    with pytest.raises(TestSplitError):
+        demo_problem.score(encoder, head, "test")
+    with pytest.raises(TestSplitError):
+        demo_problem.score(encoder, head, "test", TestKey())
+
+
+def test_best_needs_strict_improvement() -> None:
+    best = Best()
+    model = torch.nn.Linear(1, 1)
+    for value in (0.5, 0.7, 0.7, 0.6):
+        best.offer(value, True, model, model)
+    assert (best.epoch, best.value) == (1, 0.7)
+    lower = Best()
+    for value in (2.0, 1.5, 1.5):
+        lower.offer(value, False, model, model)
+    assert lower.epoch == 1
+
+
+def test_finetuning_stops_after_patience_and_keeps_the_best(demo_problem: Problem, smoke: Settings) -> None:
+    scores = iter([3.0, 2.0, 2.5, 2.6, 2.7, 1.0])
+    settings = smoke.finetune.model_copy(update={"epochs": 6, "patience": 1})
+
+    class Scripted:
+        """The demo problem with validation scores that are written down."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(demo_problem, name)
+
+        def score(self, *_: Any) -> dict[str, float]:
+            return {"rmse": next(scores)}
+
+    problem: Any = Scripted()
+    result = FineTune(settings).run(problem, start_of(demo_problem), Uninterrupted())
+    assert result.log["validation"] == [3.0, 2.0, 2.5, 2.6]  # two epochs without improvement: more than one
+    assert result.log["chosen_step"] == 2
+    assert not same(result.models["best"].encoder, result.models["last"].encoder)
