@@ -13,10 +13,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError, RequestError
+from bench.errors import BenchError
 
 REASON_LENGTH = 400  # characters of a one-line reason
 _allowed: ContextVar[int] = ContextVar("allowed_threads")
@@ -83,23 +82,6 @@ class Executor(ABC):
         ------
         ValueError: before anything starts, if ids repeat, a need is not among ``jobs``, or needs form a cycle.
         """
-
-
-def choose(jobs: int, threads_total: int, logs: Path | None = None) -> Executor:
-    """Return the local executor that runs ``jobs`` jobs at a time on ``threads_total`` threads.
-
-    With one job at a time that is this process; ``logs`` then has no effect, see ``LocalProcesses``.
-
-    Raises
-    ------
-    RequestError: if ``jobs`` is below 1.
-    """
-    from slurm.inline import InProcess
-    from slurm.processes import LocalProcesses
-
-    if jobs < 1:
-        raise RequestError(f"jobs: expected at least 1, got {jobs}")
-    return InProcess(threads_total) if jobs == 1 else LocalProcesses(jobs, max(1, threads_total // jobs), logs)
 
 
 def available_threads() -> int:

@@ -17,7 +17,8 @@ from bench.protocol import Protocol, load
 from bench.records import Cell, Scan, scan
 from bench.work import title
 from methods import METHODS
-from slurm.executor import Outcome, available_threads, choose
+from slurm.executor import Outcome, available_threads
+from slurm.local import choose
 from tasks.catalogue import expand
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch import Tensor
+from torch import Tensor, float64, ones, softmax
 
 from methods.weighting.normalise import RunningScale
 from methods.weighting.rule import Signals, Weighting
@@ -18,11 +17,11 @@ class TapWeight(Weighting):
 
     def __init__(self, n: int, eta: float, scale: RunningScale | None = None) -> None:
         self.eta, self.scale = eta, scale
-        self.alpha = torch.ones(n, dtype=torch.float64)
+        self.alpha = ones(n, dtype=float64)
 
     def weights(self) -> Tensor:
         """Return s, shape (n,)."""
-        return torch.softmax(self.alpha, 0)
+        return softmax(self.alpha, 0)
 
     def update(self, signals: Signals) -> None:
         """Raise s_j where q_j = v . grad L_j exceeds the s-weighted mean of q."""

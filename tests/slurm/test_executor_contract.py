@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from bench.errors import RequestError
-from slurm.executor import Executor, Job, Outcome, available_threads, choose
+from slurm.executor import Executor, Job, Outcome, available_threads
 from slurm.inline import InProcess
+from slurm.local import choose
 from slurm.processes import LocalProcesses
 
 
