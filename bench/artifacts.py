@@ -20,8 +20,15 @@ def folder(stage: str, digest: str) -> Path:
 
 
 def exists(path: Path) -> bool:
-    """Whether ``path`` holds a whole artifact: the log is written last."""
-    return (path / "log.json").is_file()
+    """Whether ``path`` holds a whole artifact: the log, written last, and as many bytes as the tensors' header says."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        json.loads((path / "log.json").read_text(encoding="utf-8"))
+        with safe_open(path / "tensors.safetensors", framework="np"):
+            return True
+    except (OSError, ValueError, SafetensorError):
+        return False
 
 
 def save(path: Path, result: StageResult, facts: Mapping[str, Any]) -> None:

@@ -46,7 +46,8 @@ def run_cell(payload: Mapping[str, Any]) -> None:
         message = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
         fail(work.out, work.chain.cell, message, traceback.format_exc())
         raise
-    work.tidy()
+    with contextlib.suppress(OSError):  # the record is there: the cell has succeeded
+        work.tidy()
 
 
 def measure(work: Work, marks: bool) -> Record:
@@ -56,12 +57,13 @@ def measure(work: Work, marks: bool) -> Record:
     problem, key = work.problem(planned.links[-1])
     seconds: dict[str, float] = {}
     shared_seconds: dict[str, float] = {}
-    examples, models, log = 0, dict[str, "Model"](), dict[str, Any]()
+    examples, peak, models, log = 0, 0, dict[str, "Model"](), dict[str, Any]()
     result: StageResult | None = None
     for position, link in enumerate(planned.links):
         result, facts = _result(work, position, problem, result)
         (shared_seconds if link.stage.shared else seconds)[link.stage.name] = float(facts["seconds"])
         examples += 0 if link.stage.shared else int(facts["examples"])
+        peak = max(peak, 0 if link.stage.shared else int(facts["peak_memory_bytes"]))
         models |= result.models
         log |= result.log
     if "best" not in models:
@@ -80,7 +82,7 @@ def measure(work: Work, marks: bool) -> Record:
         trajectory=Trajectory(**log["trajectory"]) if planned.method.learns else None,
         seconds=seconds | {"score": time.perf_counter() - begin},
         shared_seconds=shared_seconds,
-        peak_memory_bytes=memory.peak(work.device),
+        peak_memory_bytes=max(peak, memory.peak(work.device)),
         examples_per_second=examples / training if training > 0 else 0.0,
         settings=planned.resolved.settings.model_dump(mode="json"),
         data=problem.facts(),
@@ -113,9 +115,11 @@ def _result(
         return artifacts.load(path)
     context = work.context(position)
     result = stage.run(problem, before.weights if before else {}, context)
-    artifacts.save(path, result, context.facts())
+    # The peak goes beside the output: an attempt that only reads it would not know of it.
+    facts = context.facts() | {"peak_memory_bytes": memory.peak(work.device)}
+    artifacts.save(path, result, facts)
     context.discard()
-    return result, context.facts()
+    return result, facts
 
 
 def _scores(problem: Problem, model: Model, key: TestKey) -> dict[str, dict[str, float]]:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
+import pickle
+import struct
+import sys
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.errors import RequestError
 from bench.files import write_atomic
 from methods.stage import Stateful
 
 INTERVAL = "BENCH_CHECKPOINT_SECONDS"  # environment variable: seconds between checkpoints
+DAMAGE = (OSError, EOFError, ValueError, KeyError, RuntimeError, struct.error, zlib.error,
+          zipfile.BadZipFile, pickle.UnpicklingError)  # what reading a damaged archive may raise  # fmt: skip
 
 
 class CheckpointedRun:
@@ -27,12 +34,16 @@ class CheckpointedRun:
     ----------
     seconds: spent in the steps, over all attempts.
     examples: trained on, over all attempts.
+
+    Raises
+    ------
+    RequestError: if the environment variable ``BENCH_CHECKPOINT_SECONDS`` is no number of seconds.
     """
 
     def __init__(self, path: Path, progress: Callable[[int, int], None]) -> None:
         self.path, self.progress = path, progress
         self.seconds, self.examples = 0.0, 0
-        self._interval = float(os.environ.get(INTERVAL, "30"))
+        self._interval = _interval()
 
     def steps(self, total: int, parts: Mapping[str, Stateful], examples: int) -> Iterator[int]:
         """Yield the steps left; see :class:`methods.stage.Context`."""
@@ -62,19 +73,48 @@ class CheckpointedRun:
 
         state = {name: part.state_dict() for name, part in parts.items()}
         content = {"step": step, "seconds": self.seconds, "examples": self.examples, "parts": state}
-        write_atomic(self.path, lambda temporary: torch.save(content, temporary))
+
+        def write(temporary: Path) -> None:
+            try:
+                with temporary.open("wb") as file:
+                    torch.save(content, file)
+            except RuntimeError as error:
+                # torch hides what the system said, such as a full disk, behind an error of its own.
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from None
+                raise
+
+        write_atomic(self.path, write)
 
     def _restore(self, parts: Mapping[str, Stateful]) -> int:
-        import torch
-
         if not self.path.is_file():
             return 0
-        # Writing is atomic, so a file that is no archive was damaged by something else: start again.
-        if not zipfile.is_zipfile(self.path):
-            self.path.unlink()
+        try:
+            content = _read(self.path)
+        except DAMAGE as error:
+            # Writing is atomic, so something else did this. The stage's next checkpoint replaces the file.
+            print(f"warning: the stage starts again: {self.path} is damaged ({error})", file=sys.stderr)
             return 0
-        content: dict[str, Any] = torch.load(self.path, weights_only=True)
         for name, part in parts.items():
             part.load_state_dict(content["parts"][name])
         self.seconds, self.examples = content["seconds"], content["examples"]
         return int(content["step"])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU: it may be of a GPU that is not here."""
+    import torch
+
+    with zipfile.ZipFile(path) as archive:  # torch itself does not compare the checksums that it wrote
+        if damaged := archive.testzip():
+            raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
+    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return content
+
+
+def _interval() -> float:
+    text = os.environ.get(INTERVAL, "30")
+    try:
+        return float(text)
+    except ValueError:
+        raise RequestError(f"{INTERVAL}: expected seconds, got {text!r}") from None

@@ -32,7 +32,7 @@ def write_atomic(path: Path, write: Callable[[Path], Any]) -> None:
 
     Raises
     ------
-    OSError: if the disk is full or the folder cannot be written.
+    OSError: naming ``path``, if the disk is full or the folder cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
@@ -47,8 +47,10 @@ def write_atomic(path: Path, write: Callable[[Path], Any]) -> None:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno:  # a full disk does not say which file it refused
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 

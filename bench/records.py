@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from bench.errors import RequestError
 from bench.files import write_json
@@ -22,6 +22,8 @@ class OtherFormatError(RequestError):
 class Trajectory(BaseModel):
     """How the objective weights moved: one row per update, u updates, n objectives."""
 
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
     objectives: list[str]
     steps: list[int]  # (u,) pretraining steps done when the row was taken
     weights: list[list[float]]  # (u, n) on the simplex
@@ -32,7 +34,8 @@ class Trajectory(BaseModel):
 class Cell(BaseModel):
     """What names a cell: shared by its record and its failure."""
 
-    model_config = ConfigDict(extra="forbid")
+    # NaN is refused when a record is made and when one is read, so that no table ever holds it silently.
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     format: int = FORMAT
     identity: str  # hash of what matters; never paths, hosts or worker counts
@@ -126,12 +129,8 @@ def scan(folder: Path) -> Scan:
     found = Scan()
     seen: dict[str, tuple[Path, Record]] = {}
     for path in sorted((folder / "records").glob("*/*/*.json")):
-        try:
-            record = read(path)
-        except OtherFormatError:
-            raise
-        except RequestError:
-            found.damaged.append(path)
+        record = _whole(path, Record, found)
+        if record is None:
             continue
         if record.identity in seen:
             earlier, same = seen[record.identity]
@@ -141,19 +140,26 @@ def scan(folder: Path) -> Scan:
         seen[record.identity] = (path, record)
         found.records.append(record)
     for path in sorted((folder / "failures").glob("*/*/*.json")):
-        try:
-            failure = read_failure(path)
-        except OtherFormatError:
-            raise
-        except RequestError:
-            found.damaged.append(path)
-            continue
-        if failure.identity not in seen:
+        failure = _whole(path, Failure, found)
+        if failure and failure.identity not in seen:
             found.failures.append(failure)
     return found
 
 
 AnyCell = TypeVar("AnyCell", Record, Failure)
+
+
+def _whole(path: Path, kind: type[AnyCell], found: Scan) -> AnyCell | None:
+    """Read one file; None if it is damaged, which ``found`` notes, or gone, as a failure is once its cell succeeds."""
+    try:
+        return _read(path, kind)
+    except FileNotFoundError:
+        return None
+    except OtherFormatError:
+        raise
+    except RequestError:
+        found.damaged.append(path)
+        return None
 
 
 def _read(path: Path, kind: type[AnyCell]) -> AnyCell:
@@ -168,6 +174,8 @@ def _read(path: Path, kind: type[AnyCell]) -> AnyCell:
             "use another --out, or the version of the harness that wrote it"
         )
     try:
+        if found is None:  # never taken for ours by default
+            raise ValueError("no format")
         return kind.model_validate(content)
-    except ValidationError as error:
+    except ValueError as error:  # pydantic's ValidationError is one
         raise RequestError(f"{path}: expected a whole {kind.__name__.lower()}, got a damaged file") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -70,11 +71,14 @@ class Work:
         return self.out / "progress" / f"{name}.json"
 
     def tidy(self) -> None:
-        """Delete what the finished cell no longer needs."""
-        identity = self.chain.cell.identity
-        for path in (self.out / "checkpoints").glob(f"{identity}-*"):
+        """Delete what the finished cell no longer needs, and what killed attempts left half written."""
+        cell, checkpoints = self.chain.cell, self.out / "checkpoints"
+        for path in checkpoints.glob(f"{cell.identity}-*"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        self.progress_file(identity).unlink(missing_ok=True)
+        self.progress_file(cell.identity).unlink(missing_ok=True)
+        for folder in (checkpoints, self.out / "progress", cell.path(self.out).parent):
+            for path in folder.glob(f".*{cell.identity}*.tmp"):
+                path.unlink(missing_ok=True)
 
 
 def title(cell: Cell) -> str:
@@ -90,6 +94,7 @@ def _reporter(path: Path, what: str) -> Callable[[int, int], None]:
         now = time.time()
         if now - last >= PROGRESS_SECONDS:
             last = now
-            write_json(path, {"what": what, "step": step, "steps": total, "since": first, "updated": now})
+            with contextlib.suppress(OSError):  # a cell does not fail for want of a progress file
+                write_json(path, {"what": what, "step": step, "steps": total, "since": first, "updated": now})
 
     return report
