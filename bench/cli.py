@@ -10,7 +10,6 @@ import typer
 app = typer.Typer(
     name="bench",
     help="Compare objective-reweighting methods for task-adaptive pretraining: methods x tasks x seeds -> leaderboard.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )

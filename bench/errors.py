@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MANY = 40  # names that would bury the nearest one
+
 
 class BenchError(Exception):
     """Anything a user can put right. Shown as one line, never as a traceback."""
@@ -25,9 +27,11 @@ class NotPreparedError(BenchError):
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Return the tail of an error message: the nearest of ``names``, then all of them."""
+    """Return the tail of an error message: the nearest of ``names``, then all of them where they are not too many."""
     known = sorted(names)
     lowered = {known_name.lower(): known_name for known_name in known}
     close = [lowered[match] for match in get_close_matches(name.lower(), list(lowered), n=3, cutoff=0.5)]
+    if close and len(known) > MANY:
+        return f"did you mean {' or '.join(close)}?"
     hint = f"did you mean {' or '.join(close)}? " if close else ""
     return f"{hint}known: {', '.join(known) or 'none'}"

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench import chain
 from bench.chain import Chain
-from bench.errors import RequestError
+from bench.errors import RequestError, nearest
 from bench.files import write_json
 from bench.protocol import Protocol
 from bench.records import Record, Scan
@@ -21,6 +21,10 @@ from slurm.executor import Job
 from tasks.info import TaskInfo
 
 Pair = tuple[str, TaskInfo, str]  # method, task, backbone
+
+FILE = "plan.json"
+NAMES = ("protocol", "method", "task", "backbone", "seed")  # of a cell, whatever its settings
+LISTS = ("cells", "methods", "tasks", "seeds", "skipped")
 
 
 @dataclass
@@ -43,7 +47,7 @@ def parse_seeds(text: str) -> list[int]:
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) < int(first)):
+        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
             raise RequestError(f"--seeds: expected seeds such as 0-4 or 0,2,5, got {text!r}")
         seeds += range(int(first), int(last if dash else first) + 1)
     return list(dict.fromkeys(seeds))
@@ -53,15 +57,13 @@ def parse_methods(text: str) -> list[str]:
     """Return the methods of a comma-separated list; raises RequestError naming the nearest known ones."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
-        raise RequestError("--methods: expected at least one method; see `python -m bench list methods`")
+        raise RequestError(f"--methods: expected at least one method, got {text!r}; {nearest('', METHODS.names())}")
     for name in names:
         METHODS.get(name)
     return list(dict.fromkeys(names))
 
 
-def pairs(
-    methods: Sequence[str], tasks: Sequence[TaskInfo]
-) -> tuple[list[tuple[str, TaskInfo, str]], list[dict[str, str]]]:
+def pairs(methods: Sequence[str], tasks: Sequence[TaskInfo]) -> tuple[list[Pair], list[dict[str, str]]]:
     """Return the (method, task, backbone) that fit, and those that do not with the reason.
 
     Raises
@@ -91,7 +93,12 @@ def make(
     found: Scan,
     retry_failed: bool = False,
 ) -> Plan:
-    """Sort the cells of a request by what ``found`` in the run folder says of them."""
+    """Sort the cells of a request by what ``found`` in the run folder says of them.
+
+    Raises
+    ------
+    NotPreparedError: if data that names a cell is not prepared.
+    """
     plan = Plan(skipped=list(skipped))
     have = {record.identity for record in found.records}
     failed = {failure.identity for failure in found.failures}
@@ -156,20 +163,39 @@ def hours(plan: Plan, past: Sequence[Record]) -> float | None:
     return total / 3600
 
 
-def save(plan: Plan, out: Path, request: Mapping[str, Any]) -> None:
-    """Write ``plan.json``: the union of all requests on the folder, the newest identity of each cell."""
-    path = out / "plan.json"
+def read(out: Path) -> dict[str, list[Any]] | None:
+    """Return the ``plan.json`` of a run folder, or None if there is none.
+
+    Raises
+    ------
+    ValueError: if it is damaged.
+    """
     try:
-        earlier = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        earlier = {}
-    names = ("protocol", "method", "task", "backbone", "seed")
-    cells = {tuple(cell[name] for name in names): cell for cell in earlier.get("cells", [])}
+        content = json.loads((out / FILE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in LISTS):
+        raise ValueError("no plan")
+    for name, keys in (("cells", {*NAMES, "identity"}), ("skipped", {"method", "task", "reason"})):
+        if not all(isinstance(entry, dict) and keys <= entry.keys() for entry in content[name]):
+            raise ValueError(f"{name} of another shape")
+    return content
+
+
+def save(plan: Plan, out: Path, request: Mapping[str, Any]) -> None:
+    """Write ``plan.json``: the union of all requests on the folder, the newest identity of each cell.
+
+    Raises
+    ------
+    ValueError: if there is a plan that is damaged, see :func:`read`.
+    """
+    earlier = read(out) or {name: [] for name in LISTS}
+    cells = {tuple(cell[name] for name in NAMES): cell for cell in earlier["cells"]}
     for planned in plan.cells:
-        cell = planned.cell.model_dump(include={*names, "identity"})
-        cells[tuple(cell[name] for name in names)] = cell
+        cell = planned.cell.model_dump(include={*NAMES, "identity"})
+        cells[tuple(cell[name] for name in NAMES)] = cell
     content: dict[str, Any] = {"cells": list(cells.values())}
     for name in ("methods", "tasks", "seeds"):
-        content[name] = list(dict.fromkeys([*earlier.get(name, []), *request[name]]))
-    skipped = {(entry["method"], entry["task"]): entry for entry in [*earlier.get("skipped", []), *plan.skipped]}
-    write_json(path, content | {"skipped": list(skipped.values())})
+        content[name] = list(dict.fromkeys([*earlier[name], *request[name]]))
+    skipped = {(entry["method"], entry["task"]): entry for entry in [*earlier["skipped"], *plan.skipped]}
+    write_json(out / FILE, content | {"skipped": list(skipped.values())})

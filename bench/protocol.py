@@ -2,45 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from bench.errors import RequestError, nearest
 from methods import METHODS
 from methods.method import Method
 from methods.settings import Settings
-from tasks import BACKBONES
+from tasks import BACKBONES, catalogue
 from tasks.info import TaskInfo
 
 FOLDER = Path(__file__).parent / "protocols"
-CONDITIONS = ("suite", "task", "kind", "modality", "method")
 
 
 class Override(BaseModel):
     """Values for the cells that meet all conditions; later overrides win."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
-    conditions: dict[str, str | list[str]]
-    values: dict[str, Any]
+    conditions: dict[str, str | list[str]] = Field(alias="for")
+    values: dict[str, Any] = Field(alias="set")
 
     def applies(self, facts: Mapping[str, str]) -> bool:
         """Whether a cell with these facts meets every condition."""
-        return all(
-            facts[name] in ([wanted] if isinstance(wanted, str) else wanted) for name, wanted in self.conditions.items()
-        )
+        return all(facts[name] in _listed(wanted) for name, wanted in self.conditions.items())
 
     def describe(self) -> str:
         """Return the conditions in words."""
-        return ", ".join(
-            f"{name} {wanted if isinstance(wanted, str) else '|'.join(wanted)}"
-            for name, wanted in self.conditions.items()
-        )
+        return ", ".join(f"{name} {'|'.join(_listed(wanted))}" for name, wanted in self.conditions.items())
+
+
+class _Content(BaseModel):
+    """The shape of a protocol file, and of a job's copy of it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]  # also the name of a folder
+    about: str
+    marks: StrictBool
+    defaults: dict[str, dict[str, Any]]
+    overrides: tuple[Override, ...] = ()
+    assignments: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,12 @@ class Protocol:
                 sections["method"] = method.options.model_validate(nested.get(method.section, {}))
             settings = Settings.model_validate(sections)
         except ValidationError as error:
-            raise RequestError(_explain(self.name, error, method.section)) from error
+            section = f"{method.section}." if method.options and error.title == method.options.__name__ else ""
+            raise RequestError(_explain(f"protocol {self.name}", error, section, origins)) from error
+        if abs(sum(settings.corpus.shares.values()) - 1) > 1e-6:
+            where = _where(f"protocol {self.name}", "corpus.shares", origins)
+            total = sum(settings.corpus.shares.values())
+            raise RequestError(f"{where}: corpus.shares: expected shares that sum to 1, got {total:g}")
         used = {*Settings.model_fields, method.section}
         return Resolved(settings, {key: value for key, value in origins.items() if key.split(".")[0] in used})
 
@@ -110,72 +123,78 @@ def names() -> list[str]:
 def load(name: str, assignments: Sequence[str] = ()) -> Protocol:
     """Return the protocol ``name``, a built-in one or a YAML file, with ``KEY=VALUE`` assignments on top.
 
-    A file may say ``base: small`` and then holds only what differs.
+    A file may say ``base: small`` and then holds only what differs, beside a name of its own.
 
     Raises
     ------
     RequestError: for an unknown name or key, a file that is no protocol, or an assignment without "=".
     """
-    protocol = parse(_read(name), name)
-    known = set(flat(protocol.defaults)) | _optional_keys()
+    content = _read(name)
     values: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
             raise RequestError(f"--set: expected KEY=VALUE, got {assignment!r}")
-        _check_key("--set", key, known)
+        _check_name("--set", key, _keys())
         try:
             values[key] = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise RequestError(f"--set: expected a YAML value for {key}, got {text!r}") from error
-    return parse(protocol.content() | {"assignments": values}, name)
+        _check_value("--set", key, values[key])
+    return parse(content | {"assignments": values}, name)
 
 
 def parse(content: Mapping[str, Any], origin: str) -> Protocol:
     """Return the protocol of ``content`` (see :meth:`Protocol.content`); raises RequestError naming ``origin``."""
-    missing = {"name", "about", "marks", "defaults"} - set(content)
-    extra = set(content) - {"name", "about", "marks", "defaults", "overrides", "assignments", "base"}
-    if missing or extra:
-        raise RequestError(
-            f"protocol {origin}: expected the keys name, about, marks, defaults and overrides; "
-            f"missing: {', '.join(sorted(missing)) or 'none'}; unknown: {', '.join(sorted(extra)) or 'none'}"
-        )
-    known = set(flat(content["defaults"])) | _optional_keys()
-    sections = {*Settings.model_fields} - {"method"} | {METHODS.get(name).section or "" for name in METHODS.names()}
-    for section in content["defaults"]:
-        _check_key(f"protocol {origin}", section, sections - {""})
-    overrides = []
-    for entry in content.get("overrides") or []:
-        conditions, values = entry.get("for", {}), entry.get("set", {})
-        for name in conditions:
-            _check_key(f"protocol {origin}: overrides", name, set(CONDITIONS))
-        for key in values:
-            _check_key(f"protocol {origin}: overrides", key, known)
-        overrides.append(Override(conditions=conditions, values=values))
-    return Protocol(
-        content["name"], content["about"], bool(content["marks"]), content["defaults"], tuple(overrides),
-        content.get("assignments") or {},
-    )  # fmt: skip
+    where = f"protocol {origin}"
+    try:
+        found = _Content.model_validate(dict(content))
+    except ValidationError as error:
+        raise RequestError(_explain(where, error, known=_Content.model_fields)) from error
+    keys, defaults = _keys(), flat(found.defaults)
+    for key, value in defaults.items():
+        _check_name(where, key, keys)
+        _check_value(where, key, value)
+    conditions = _conditions() if found.overrides else {}
+    for override in found.overrides:
+        for name, wanted in override.conditions.items():
+            _check_name(f"{where}: overrides", name, conditions)
+            for one in _listed(wanted):
+                _check_name(f"{where}: overrides: {name}", one, conditions[name])
+        for key, value in override.values.items():
+            _check_name(f"{where}: overrides", key, keys)
+            _check_value(f"{where}: overrides", key, value)
+    return Protocol(found.name, found.about, found.marks, found.defaults, found.overrides, found.assignments)
 
 
-def _read(name: str) -> dict[str, Any]:
-    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
-    if not path.is_file():
+def _read(name: str, inside: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Read a protocol with its bases; ``inside`` are the files that led here, each the base of the one before."""
+    built_in = not name.endswith((".yaml", ".yml"))
+    path = FOLDER / f"{name}.yaml" if built_in else (inside[-1].parent if inside else Path()) / name
+    if name not in names() if built_in else not path.is_file():
         raise RequestError(
             f"protocol: {name!r} is not known; {nearest(name, names())}; or the path of a .yaml file that exists"
         )
+    if path.resolve() in inside:
+        raise RequestError(f"protocol {path}: expected a base that does not lead back to it, got {name!r}")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise RequestError(f"protocol {path}: expected YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise RequestError(f"protocol {path}: expected a mapping, got {type(content).__name__}")
-    if "base" in content:
-        base = _read(content.pop("base"))
-        defaults = _nested(flat(base["defaults"]) | flat(content.get("defaults", {})))
-        overrides = [*(base.get("overrides") or []), *(content.get("overrides") or [])]
-        content = base | content | {"defaults": defaults, "overrides": overrides}
-    return content
+    if not built_in and content.get("name") in (None, *names()):
+        raise RequestError(f"protocol {path}: name: expected a name of its own, got {content.get('name')!r}")
+    if "base" not in content:
+        return content
+    above, defaults, overrides = content.pop("base"), content.get("defaults", {}), content.get("overrides", [])
+    if not isinstance(above, str) or not isinstance(defaults, dict) or not isinstance(overrides, list):
+        raise RequestError(f"protocol {path}: expected base: a name, defaults: a mapping, overrides: a list")
+    base = parse(_read(above, (*inside, path.resolve())), above).content()
+    for key in flat(defaults):
+        _check_name(f"protocol {path}", key, _keys())
+    merged = _nested(flat(base["defaults"]) | flat(defaults))
+    return base | content | {"defaults": merged, "overrides": [*base["overrides"], *overrides]}
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -200,9 +219,9 @@ def _nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
-def _optional_keys() -> set[str]:
-    """Every key that a section of the models may hold, whether a protocol names it or not."""
-    keys = _model_keys(Settings)
+def _keys() -> set[str]:
+    """Every key that a section may hold: of the common ones, and of each method's own."""
+    keys = _model_keys(Settings) - {"method"}
     for name in METHODS.names():
         entry = METHODS.get(name)
         if entry.section and entry.options:
@@ -216,17 +235,55 @@ def _model_keys(model: type[BaseModel], prefix: str = "") -> set[str]:
         parts = get_args(field_info.annotation) or (field_info.annotation,)
         inner = [part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)]
         keys |= _model_keys(inner[0], f"{prefix}{name}.") if inner else {f"{prefix}{name}"}
-    return keys - {"method"}
+    return keys
 
 
-def _check_key(where: str, key: str, known: set[str]) -> None:
-    if key not in known:
-        raise RequestError(f"{where}: {key!r} is not a known key; {nearest(key, known)}")
+def _conditions() -> dict[str, set[str]]:
+    """What an override may ask for, and the values that it may name."""
+    suites = catalogue.suites().values()
+    tasks = [task for suite in suites for task in suite.tasks]
+    return {
+        "suite": {suite.name for suite in suites},
+        "task": {task.id for task in tasks},
+        "kind": {task.kind for task in tasks},
+        "modality": {BACKBONES.get(name).modality for name in BACKBONES.names()},
+        "method": set(METHODS.names()),
+    }
 
 
-def _explain(name: str, error: ValidationError, section: str | None) -> str:
-    first = error.errors()[0]
-    place = [str(part) for part in first["loc"]]
-    if error.title != "Settings" and section:
-        place = [section, *place]
-    return f"protocol {name}: {'.'.join(place)}: {first['msg']}, got {first.get('input')!r}"
+def _listed(wanted: str | list[str]) -> list[str]:
+    return [wanted] if isinstance(wanted, str) else wanted
+
+
+def _check_name(where: str, name: str, known: Collection[str]) -> None:
+    if name not in known:
+        raise RequestError(f"{where}: {name!r} is not known; {nearest(name, known)}")
+
+
+def _check_value(where: str, key: str, value: Any) -> None:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as error:  # a date, a set, an infinity
+        raise RequestError(f"{where}: {key}: expected a finite number, text or a list, got {value!r}") from error
+
+
+def _where(protocol: str, key: str, origins: Mapping[str, str]) -> str:
+    """Name what set ``key``, or the list or mapping that it is an entry of; else ``protocol``."""
+    origin = next((origins[known] for known in origins if f"{key}.".startswith(f"{known}.")), None)
+    return protocol if origin is None else origin if origin == "--set" else f"protocol {origin}"
+
+
+def _explain(
+    protocol: str,
+    error: ValidationError,
+    section: str = "",
+    origins: Mapping[str, str] | None = None,
+    known: Collection[str] = (),
+) -> str:
+    """Return one line on the first fault: what set the value, its key, what was expected, what came."""
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")  # why another is missing
+    key = section + ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"{protocol}: {key!r} is not known; {nearest(key, known)}"
+    got = "" if first["type"] in ("missing", "value_error") else f", got {first['input']!r}"
+    return f"{_where(protocol, key, origins or {})}: {key}: {first['msg'].removeprefix('Value error, ')}{got}"

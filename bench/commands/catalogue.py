@@ -61,6 +61,8 @@ def describe(words: Sequence[str], method: str | None, task: str | None, assignm
             raise RequestError(f"show: {name!r} is not known; {nearest(name, known)}") from None
     if kind == "protocol":
         return _protocol(name, method, task, assignments)
+    if method is not None or task is not None or assignments:
+        raise RequestError(f"show: --method, --task and --set go with a protocol, got the {kind} {name!r}")
     if kind == "suite":
         if name not in catalogue.suites():
             raise RequestError(f"suite: {name!r} is not known; {nearest(name, catalogue.suites())}")
@@ -94,16 +96,18 @@ def _protocol(name: str, method: str | None, task: str | None, assignments: Sequ
     entry, info = METHODS.get(method), catalogue.get(task)
     backbone = backbone_for(entry, info)
     if backbone is None:
-        raise RequestError(f"{method} has no backbone that reads {info.inputs}s")
+        raise RequestError(f"--method: {method} has no backbone that reads {info.inputs}s")
     resolved = rules.resolve(entry, info, backbone)
     values = resolved.settings.model_dump(mode="json")
     if entry.section:
         values[entry.section] = values.pop("method")
     flat = protocols.flat(values)
-    rows = [[key, flat[key], resolved.origins.get(key, "default of the code")] for key in sorted(flat) if key in flat]
-    return tabulate(
-        [row for row in rows if row[1] is not None], headers=["key", "value", "from"], disable_numparse=True
-    )
+    flat.pop("method", None)  # the section of a method that has none
+    rows = [
+        [key, "none" if value is None else value, resolved.origins.get(key, "default of the code")]
+        for key, value in sorted(flat.items())
+    ]
+    return tabulate(rows, headers=["key", "value", "from"], disable_numparse=True)
 
 
 def _facts(name: str, facts: dict[str, Any]) -> str:

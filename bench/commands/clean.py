@@ -15,14 +15,15 @@ def free(out: Path | None, artifacts: bool) -> str:
 
     Raises
     ------
-    RequestError: if nothing was named, the folder does not exist, or a run on it is alive.
+    RequestError: if nothing was named, the folder is none of a run, or a run on it is alive.
     """
     if out is None and not artifacts:
         raise RequestError("clean: expected --out FOLDER, --artifacts or both, got neither")
     doomed: list[Path] = []
     if out is not None:
-        if not out.is_dir():
-            raise RequestError(f"--out: expected the folder of a run, got {out}, which does not exist")
+        # Its subfolders have plain names: in any other folder they would be somebody's own.
+        if not any((out / name).exists() for name in ("plan.json", "records", "failures")):
+            raise RequestError(f"--out: expected the folder of a run, got {out}, which holds no plan and no records")
         if alive := active(out):
             raise RequestError(f"--out: a run is alive in {out} ({alive[0]['what']}); stop it or wait")
         doomed += [out / name for name in ("checkpoints", "progress", "logs")]

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from bench.chain import backbone_for
+from bench.errors import RequestError
 from bench.plan import Pair
 from bench.protocol import Protocol, load
 from methods import METHODS
@@ -20,8 +21,21 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def check_jobs(jobs: int | None) -> None:
+    """Raise RequestError if ``jobs``, the value of --jobs, is below 1."""
+    if jobs is not None and jobs < 1:
+        raise RequestError(f"--jobs: expected at least 1, got {jobs}")
+
+
 def prepare_tasks(tasks: str, protocol: str, assignments: Sequence[str], mirror: str | None, jobs: int | None) -> None:
-    """Prepare for every method that can run on the tasks, downloading what no mirror has."""
+    """Prepare for every method that can run on the tasks, downloading what no mirror has.
+
+    Raises
+    ------
+    RequestError: if a part of the request is wrong.
+    NotPreparedError: naming the item that cannot be had.
+    """
+    check_jobs(jobs)
     rules, wanted = load(protocol, assignments), expand(tasks)
     methods = [METHODS.get(name) for name in METHODS.names()]
     found = [(m.name, task, backbone) for m in methods for task in wanted if (backbone := backbone_for(m, task))]

@@ -10,16 +10,18 @@ from pathlib import Path
 
 from bench import plan as planning
 from bench.cell import fail
-from bench.commands.prepare import prepare_pairs, say
-from bench.errors import NotPreparedError, RequestError
+from bench.commands.prepare import check_jobs, prepare_pairs, say
+from bench.errors import BenchError, NotPreparedError, RequestError, nearest
 from bench.plan import Pair, Plan
 from bench.protocol import Protocol, load
-from bench.records import Cell, Scan, scan
+from bench.records import Cell, Scan, read_failure, scan
 from bench.work import title
 from methods import METHODS
+from methods.stages.start import start_stage
 from slurm.executor import Outcome, available_threads
 from slurm.local import choose
 from tasks.catalogue import expand
+from tasks.spec import ProblemSpec
 
 
 @dataclass(frozen=True)
@@ -50,27 +52,51 @@ class Request:
         folder = out or Path("runs") / rules.name
         return cls(names, fitting, skipped, planning.parse_seeds(seeds), rules, folder, mirror, retry == "failed")
 
+    def check_start(self) -> None:
+        """Raise NotPreparedError if a starting checkpoint is missing, before any data is prepared."""
+        starts = {}
+        for name, task, backbone in self.pairs:
+            start = self.rules.resolve(METHODS.get(name), task, backbone).settings.start
+            # Nothing about the data is known yet, and a checkpoint needs none of it.
+            starts[start] = ProblemSpec(task, "", {}, backbone, {}, {}, (), start.seed)
+        for start, unknown in starts.items():
+            start_stage(start).key(unknown)
+
+    def check_focus(self, focus: str | None, found: Scan) -> None:
+        """Raise RequestError if no row of the leaderboard can be that of ``focus``."""
+        known = {*self.methods, *(record.method for record in found.records)}
+        known = {name for name in known if name not in METHODS.names() or not METHODS.get(name).control_of}
+        # A row is named "method", or "method (backbone)" where two backbones ran.
+        if focus is not None and focus.partition(" (")[0] not in known:
+            raise RequestError(f"--focus: {focus!r} is not a method of this run; {nearest(focus, known)}")
+
     def plan(self, found: Scan) -> Plan:
         """Return the plan; raises NotPreparedError if the data was never prepared."""
         return planning.make(self.pairs, self.skipped, self.seeds, self.rules, found, self.retry_failed)
 
 
 def show_plan(request: Request) -> None:
-    """Print the plan of a request."""
+    """Print the plan of a request; raises as :func:`run`."""
+    request.check_start()
     found = scan(request.out)
     print(_summary(request, request.plan(found), found))
 
 
 def run(request: Request, jobs: int | None, device: str, focus: str | None) -> int:
-    """Run what has no record, print the leaderboard, return the exit code."""
-    if device not in ("auto", "cpu", "cuda"):
-        raise RequestError(f"--device: expected auto, cpu or cuda, got {device!r}")
-    if jobs is not None and jobs < 1:
-        raise RequestError(f"--jobs: expected at least 1, got {jobs}")
+    """Run what has no record, print the leaderboard, return the exit code.
+
+    Raises
+    ------
+    RequestError: if a part of the request is wrong, or the folder holds records of another format.
+    NotPreparedError: naming the data or the checkpoint that is missing.
+    """
+    check_jobs(jobs)
+    _check_device(device)
     found = scan(request.out)
+    request.check_focus(focus, found)
+    request.check_start()
     _check_writable(request.out)
-    for path in found.damaged:
-        say(f"warning: {path} is damaged and will be run again; the file is kept as {_set_aside(path)}")
+    _mend(request.out, found)
     # A run never downloads: a local mirror will do, the network is for `prepare`.
     try:
         plan = request.plan(found)
@@ -84,43 +110,52 @@ def run(request: Request, jobs: int | None, device: str, focus: str | None) -> i
     say(_summary(request, plan, found))
     tasks = list(dict.fromkeys(task.id for _, task, _ in request.pairs))
     planning.save(plan, request.out, {"methods": request.methods, "tasks": tasks, "seeds": request.seeds})
-    failed = _execute(request, plan, jobs, _device(device)) if plan.todo else 0
+    failed = _execute(request, plan, found, jobs, device) if plan.todo else 0
     _print_leaderboard(request.out, focus)
-    return 1 if failed or any(cell.cell.identity in _failed(request.out) for cell in plan.passed_over) else 0
+    return 1 if failed else 0
 
 
-def _execute(request: Request, plan: Plan, jobs: int | None, device: str) -> int:
+def _execute(request: Request, plan: Plan, found: Scan, jobs: int | None, device: str) -> int:
+    """Run the cells to run; return how many have no record after it."""
     from bench.progress import Progress
 
-    threads = available_threads()
+    threads, device = available_threads(), _resolve(device)
     work = planning.jobs(plan, request.rules, request.out, device)
     count = jobs or (1 if device == "cuda" else threads)
     executor = choose(min(count, len(work)), threads, request.out / "logs")
     cells = {f"cell-{planned.cell.identity}": planned.cell for planned in plan.todo}
-    with Progress(len(work)) as progress:
-        for outcome in executor.run(work, started=lambda job: progress.started(job.title)):
-            progress.finished(outcome.job.title, outcome.ok, outcome.seconds, outcome.reason)
-            _keep_failure(request.out, outcome, cells)
-        failed = {title(cells[key]) for key in cells if cells[key].identity in _failed(request.out)}
-    for path in (request.out / "progress").glob("*.json"):
-        path.unlink(missing_ok=True)
-    for name in sorted(failed):
-        say(f"failed: {name}; its traceback is in {request.out / 'failures'}")
+    attempts = {failure.identity: failure.attempts for failure in found.failures}
+    try:
+        with Progress(len(work)) as progress:
+            for outcome in executor.run(work, started=lambda job: progress.started(job.title)):
+                progress.finished(outcome.job.title, outcome.ok, outcome.seconds, outcome.reason)
+                if outcome.job.id in cells and not outcome.ok:
+                    cell = cells[outcome.job.id]
+                    _keep_failure(request.out, cell, outcome, attempts.get(cell.identity, 0))
+    finally:  # nothing runs any more, whatever ended it
+        for path in (request.out / "progress").glob("*.json"):
+            path.unlink(missing_ok=True)
+    have = {record.identity for record in scan(request.out).records}
+    failed = [cell for cell in cells.values() if cell.identity not in have]
+    for cell in failed:
+        say(f"failed: {title(cell)}; its traceback is in {cell.path(request.out, 'failures')}")
     return len(failed)
 
 
-def _keep_failure(out: Path, outcome: Outcome, cells: dict[str, Cell]) -> None:
-    """Write the failure of a cell that could not write its own: killed, or not run because a stage before it failed."""
-    cell = cells.get(outcome.job.id)
-    if cell is None or outcome.ok or cell.path(out, "records").exists():
+def _keep_failure(out: Path, cell: Cell, outcome: Outcome, before: int) -> None:
+    """Write the failure of a cell that could not write its own, so that every attempt is counted once.
+
+    A job writes its own failure. It cannot if it was killed, if it did not start because a stage before
+    it failed, or if its settings could not be read: then the file still counts ``before`` attempts.
+    """
+    if cell.path(out, "records").exists():
         return
-    own = cell.path(out, "failures")
-    if "traceback" not in outcome.traceback.lower() or not own.exists():
+    try:
+        counted = read_failure(cell.path(out, "failures")).attempts
+    except (OSError, BenchError):
+        counted = 0
+    if counted <= before:
         fail(out, cell, outcome.reason, outcome.traceback)
-
-
-def _failed(out: Path) -> set[str]:
-    return {failure.identity for failure in scan(out).failures}
 
 
 def _summary(request: Request, plan: Plan, found: Scan) -> str:
@@ -159,14 +194,35 @@ def _check_writable(out: Path) -> None:
         raise RequestError(f"--out: expected a folder that can be written, got {out} ({error.strerror})") from error
 
 
+def _mend(out: Path, found: Scan) -> None:
+    """Set damaged files aside, so that their cells run again and the plan is written anew."""
+    for path in found.damaged:
+        say(f"warning: {path} is damaged, so its cell has to run again; the file is kept as {_set_aside(path)}")
+    try:
+        planning.read(out)
+    except ValueError:
+        path = out / planning.FILE
+        say(f"warning: {path} is damaged and written anew, without earlier requests; kept as {_set_aside(path)}")
+
+
 def _set_aside(path: Path) -> Path:
     kept = path.with_suffix(".damaged")
     return path.replace(kept)
 
 
-def _device(name: str) -> str:
+def _check_device(name: str) -> None:
+    known = ("auto", "cpu", "cuda")
+    if name not in known:
+        raise RequestError(f"--device: {name!r} is not known; {nearest(name, known)}")
+    if name == "cuda" and not _sees_gpu():
+        raise RequestError("--device: expected a device that is there, got 'cuda', but torch sees no GPU; use cpu")
+
+
+def _resolve(device: str) -> str:
+    return device if device != "auto" else "cuda" if _sees_gpu() else "cpu"
+
+
+def _sees_gpu() -> bool:
     import torch
 
-    if name == "cuda" and not torch.cuda.is_available():
-        raise RequestError("--device: expected a device that is there, got 'cuda', but torch sees no GPU; use cpu")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+    return torch.cuda.is_available()

@@ -10,10 +10,12 @@ from typing import Any
 
 from tabulate import tabulate
 
+from bench import plan as planning
 from bench.errors import RequestError
 from bench.records import scan
 
 FRESH_SECONDS = 120.0  # a progress file older than this belongs to a job that is gone
+_KEYS = {"what", "step", "steps", "since", "updated"}
 
 
 def status_of(out: Path) -> str:
@@ -24,13 +26,21 @@ def status_of(out: Path) -> str:
     RequestError: if the folder is none of a run.
     """
     found = scan(out)
-    planned = _plan(out)
-    if not planned and not found.records and not found.failures:
+    damaged, planned = list(found.damaged), list[dict[str, Any]]()
+    try:
+        planned = (planning.read(out) or {"cells": []})["cells"]
+    except (OSError, ValueError):
+        damaged.append(out / planning.FILE)
+    if not planned and not damaged and not found.records and not found.failures:
         raise RequestError(f"--out: expected the folder of a run, got {out}, which holds no plan and no records")
-    done, failed = {r.identity for r in found.records}, {f.identity: f for f in found.failures}
     known = {cell["identity"]: cell for cell in planned}
+    names = {tuple(cell[name] for name in planning.NAMES) for cell in planned}
     for cell in [*found.records, *found.failures]:
-        known.setdefault(cell.identity, cell.model_dump(include={"identity", "method", "task", "seed"}))
+        entry = cell.model_dump(include={*planning.NAMES, "identity"})
+        if tuple(entry[name] for name in planning.NAMES) not in names:  # else the plan has it, with newer settings
+            known.setdefault(cell.identity, entry)
+    done = {record.identity for record in found.records}
+    failed = {failure.identity: failure for failure in found.failures if failure.identity in known}
     counts: Counter[tuple[str, str, str]] = Counter()
     for identity, entry in known.items():
         state = "done" if identity in done else "failed" if identity in failed else "missing"
@@ -50,7 +60,7 @@ def status_of(out: Path) -> str:
     if failed:
         lines += ["", "failed:"]
         lines += [f"  {f.method} {f.task} seed {f.seed} (attempt {f.attempts}): {f.reason}" for f in failed.values()]
-    lines += [f"damaged: {path}" for path in found.damaged]
+    lines += ["", *(f"damaged: {path}" for path in damaged)] if damaged else []
     return "\n".join(lines)
 
 
@@ -60,9 +70,9 @@ def active(out: Path) -> list[dict[str, Any]]:
     for path in sorted((out / "progress").glob("*.json")):
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            if time.time() - content["updated"] < FRESH_SECONDS:
+            if time.time() - content["updated"] < FRESH_SECONDS and content.keys() >= _KEYS:
                 found.append(content)
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, TypeError, LookupError, AttributeError):
             continue  # being replaced, or of a job that just ended
     return found
 
@@ -73,11 +83,3 @@ def _running(out: Path) -> list[str]:
         lasted = content["updated"] - content["since"]
         lines.append(f"  {content['what']}: step {content['step']} of {content['steps']}, {lasted:.0f} s")
     return lines
-
-
-def _plan(out: Path) -> list[dict[str, Any]]:
-    try:
-        cells: list[dict[str, Any]] = json.loads((out / "plan.json").read_text(encoding="utf-8"))["cells"]
-        return cells
-    except (OSError, ValueError, KeyError):
-        return []

@@ -38,18 +38,19 @@ def maccs_keys(smiles: Sequence[str], workers: int = 1) -> NDArray[np.uint8]:
 
 
 def _keys(smiles: list[str]) -> NDArray[np.uint8]:
-    from rdkit import Chem
+    from rdkit import Chem, rdBase
     from rdkit.Chem import rdMolDescriptors
     from rdkit.DataStructs import ConvertToNumpyArray
 
     keys = np.empty((len(smiles), KEYS), dtype=np.uint8)
     row = np.empty(KEYS + 1, dtype=np.uint8)
-    for index, one in enumerate(smiles):
-        molecule = Chem.MolFromSmiles(one)
-        if molecule is None:
-            raise RequestError(f"smiles: expected a molecule that RDKit can read, got {one!r}")
-        ConvertToNumpyArray(rdMolDescriptors.GetMACCSKeysFingerprint(molecule), row)
-        keys[index] = row[1:]
+    with rdBase.BlockLogs():  # its warnings would go to the user's terminal
+        for index, one in enumerate(smiles):
+            molecule = Chem.MolFromSmiles(one)
+            if molecule is None:
+                raise RequestError(f"smiles: expected a molecule that RDKit can read, got {one!r}")
+            ConvertToNumpyArray(rdMolDescriptors.GetMACCSKeysFingerprint(molecule), row)
+            keys[index] = row[1:]
     return keys
 
 

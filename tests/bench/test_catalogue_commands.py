@@ -1,0 +1,68 @@
+"""Lists and descriptions."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.commands.catalogue import describe, listing
+from bench.errors import RequestError
+from methods import METHODS
+from tasks.catalogue import suites
+
+
+def first_column(table: str) -> list[str]:
+    return [line.split()[0] for line in table.splitlines()[2:]]
+
+
+def test_lists_name_everything() -> None:
+    assert first_column(listing("methods")) == METHODS.names()
+    assert first_column(listing("suites")) == list(suites())
+    assert first_column(listing("protocols")) == ["paper", "small", "smoke"]
+    assert first_column(listing("tasks")) == [task.id for suite in suites().values() for task in suite.tasks]
+
+
+def test_a_method_says_what_is_published_and_what_is_ours() -> None:
+    text = describe(["tapweight"], None, None, [])
+    assert "arXiv 2410.10006" in text
+    assert "image, text" in text
+    null = describe(["method", "tapweight-null"], None, None, [])
+    assert "nothing: a control or variant of this benchmark" in null
+
+
+def test_a_task_is_found_by_its_short_name() -> None:
+    assert describe(["bace"], None, None, []) == describe(["task", "moleculenet:bace"], None, None, [])
+    text = describe(["toxcast"], None, None, [])
+    assert text.startswith("moleculenet:toxcast")
+    assert "... 617 in all" in text
+    assert "sha256" in text
+
+
+def test_a_suite_lists_its_tasks() -> None:
+    lines = describe(["demo"], None, None, []).splitlines()
+    assert lines[0] == "demo: Demonstration"
+    assert lines[2:] == ["  demo:rings: Two rings or more", "  demo:logp: Crippen logP"]
+
+
+def test_a_protocol_shows_defaults_and_overrides() -> None:
+    text = describe(["small"], None, None, [])
+    assert text == describe(["protocol", "small"], None, None, [])
+    assert "  finetune.epochs = 12" in text
+    assert "task moleculenet:esol\n  finetune.epochs = 25" in text
+
+
+def test_set_changes_what_a_cell_would_use() -> None:
+    text = describe(["small"], "cp", "esol", ["continued.steps=7"])
+    rows = {line.split()[0]: line.split(maxsplit=2)[1:] for line in text.splitlines()[2:]}
+    assert rows["continued.steps"] == ["7", "--set"]
+    assert rows["finetune.epochs"] == ["25", "small: task moleculenet:esol"]
+    assert rows["finetune.batch"] == ["32", "small: defaults"]
+    assert rows["continued.optimiser.warmup"] == ["0.0", "default of the code"]
+    assert "method" not in rows
+
+
+def test_a_method_that_cannot_run_on_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    monkeypatch.setitem(METHODS._entries, "none", replace(METHODS.get("cp"), name="none", backbones=()))
+    with pytest.raises(RequestError, match="--method: none has no backbone that reads molecules"):
+        describe(["small"], "none", "bace", [])
