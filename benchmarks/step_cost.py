@@ -61,12 +61,12 @@ def main() -> None:
     v = validation_gradient(omega, head, lambda e, h: problem.downstream_loss(e, h, val))
 
     parts = {
-        "cp step (forward + backward, batch {})".format(settings.continued.batch): lambda: (
+        f"cp step (forward + backward, batch {settings.continued.batch})": lambda: (
             problem.objective_losses(theta, heads, batch).mean().backward()
         ),
-        f"level II (forward + backward, batch {two.batch})": lambda: (
-            problem.downstream_loss(omega, head, train).backward()
-        ),
+        f"level II (forward + backward, batch {two.batch})": lambda: problem.downstream_loss(
+            omega, head, train
+        ).backward(),
         f"validation gradient (batch {two.validation_batch})": lambda: validation_gradient(
             omega, head, lambda e, h: problem.downstream_loss(e, h, val)
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ class FromScratch(Stage):
         return replace(spec, seed=self.settings.seed)
 
     def key(self, spec: ProblemSpec) -> Mapping[str, Any]:
-        return corpus_key(spec) | {"settings": self.settings.model_dump(mode="json")}
+        return corpus_key(spec) | {"settings": self.settings.model_dump(mode="json", exclude={"checkpoint"})}
 
     def run(self, problem: Problem, start: Weights, context: Context) -> StageResult:
         """Ignore ``start``: there is nothing before."""
@@ -64,17 +65,19 @@ class FromCheckpoint(Stage):
         return replace(spec, seed=self.settings.seed)
 
     def key(self, spec: ProblemSpec) -> Mapping[str, Any]:
-        return corpus_key(spec) | {"checkpoint": self._checksum(), "seed": self.settings.seed}
+        path = self._path()
+        status = path.stat()
+        checksum = _checksum(path, status.st_size, status.st_mtime_ns)
+        return corpus_key(spec) | {"checkpoint": checksum, "seed": self.settings.seed}
 
     def run(self, problem: Problem, start: Weights, context: Context) -> StageResult:
         """Ignore ``start``: there is nothing before."""
         from methods.stages.common import copy_state
 
-        self._checksum()
-        encoder = problem.load_checkpoint(Path(self.settings.checkpoint))
+        encoder = problem.load_checkpoint(self._path())
         return StageResult({"encoder": copy_state(encoder), "heads": copy_state(problem.objective_heads())})
 
-    def _checksum(self) -> str:
+    def _path(self) -> Path:
         path = Path(self.settings.checkpoint).expanduser()
         if not self.settings.checkpoint or not path.is_file():
             raise NotPreparedError(
@@ -82,4 +85,11 @@ class FromCheckpoint(Stage):
                 f"repository's README), got {self.settings.checkpoint or 'no path'!r}; download the file and pass "
                 "--set start.checkpoint=PATH, or choose --protocol small, which pretrains its own"
             )
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return path
+
+
+@lru_cache(maxsize=8)
+def _checksum(path: Path, size: int, changed: int) -> str:
+    # Every cell of a plan asks; size and time of change tell whether it is still the same file.
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

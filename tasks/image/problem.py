@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench.errors import RequestError
 from tasks.image.augment import augment
 from tasks.image.cache import Images
 from tasks.image.checkpoint import load_by_position
@@ -116,6 +118,11 @@ class ImageProblem(Problem):
     def stream(self, source: Source, batch_size: int, purpose: str) -> BatchStream:
         seed = self.spec.seed
         if source == "corpus":
+            if math.ceil(self._image.contrastive_share * batch_size) < 2:
+                raise RequestError(
+                    f"image.contrastive_share: expected at least two examples for batch statistics, "
+                    f"got {self._image.contrastive_share} of a batch of {batch_size}; raise it or the batch"
+                )
             everything = torch.arange(len(self._corpus.clusters))
             return ShuffledStream(batch_size, everything, seed, purpose, self._corpus_batch)
         rows = self._examples.parts["train" if source == "train" else "val"]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from methods.settings import Settings, TriLevelSettings
+from bench.errors import NotPreparedError
+from methods.settings import Settings, StartSettings, TriLevelSettings
 from methods.stage import StageResult
 from methods.stages.continued import Continued
 from methods.stages.finetune import Best, FineTune
+from methods.stages.start import start_stage
 from methods.stages.trilevel import TriLevel
 from methods.weighting.fixed import Fixed
 from tasks.problem import Problem
@@ -107,3 +110,30 @@ def test_finetuning_stops_after_patience_and_keeps_the_best(demo_problem: Proble
     assert result.log["validation"] == [3.0, 2.0, 2.5, 2.6]  # two epochs without improvement: more than one
     assert result.log["chosen_step"] == 2
     assert not same(result.models["best"].encoder, result.models["last"].encoder)
+
+
+def test_the_checkpoint_enters_keys_by_content_not_by_path(demo_problem: Problem, tmp_path: Path) -> None:
+    def key(path: Path) -> Any:
+        return start_stage(StartSettings(kind="checkpoint", checkpoint=str(path))).key(demo_problem.spec)
+
+    first, moved, other = (tmp_path / name for name in ("first.pth", "moved.pth", "other.pth"))
+    first.write_bytes(b"weights")
+    moved.write_bytes(b"weights")
+    other.write_bytes(b"other weights")
+    assert key(first) == key(moved) != key(other)
+    assert str(tmp_path) not in str(key(first))
+    with pytest.raises(NotPreparedError, match="ImageMol"):
+        key(tmp_path / "missing.pth")
+
+
+def test_start_from_a_checkpoint_hands_on_its_encoder(demo_problem: Problem, tmp_path: Path) -> None:
+    other = demo_problem.encoder()
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(1.0)
+    path = tmp_path / "ImageMol.pth.tar"
+    renamed = {f"module.resnet18.{name}": tensor for name, tensor in other.state_dict().items()}
+    torch.save({"state_dict": renamed | {"fc.weight": torch.zeros(1)}}, path)
+    stage = start_stage(StartSettings(kind="checkpoint", checkpoint=str(path)))
+    result = stage.run(demo_problem, {}, Uninterrupted())
+    assert same(dict(result.weights["encoder"]), dict(other.state_dict()))
