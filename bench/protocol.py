@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
+from bench.dotted import flat, model_keys, nested
 from bench.errors import RequestError, nearest
 from methods import METHODS
 from methods.method import Method
 from methods.settings import Settings
 from tasks import BACKBONES, catalogue
 from tasks.info import TaskInfo
-
-FOLDER = Path(__file__).parent / "protocols"
 
 
 class Override(BaseModel):
@@ -90,11 +87,11 @@ class Protocol:
         for origin, change in [*changes, ("--set", self.assignments)]:
             values |= change
             origins |= dict.fromkeys(change, origin)
-        nested = _nested(values)
-        sections = {name: nested[name] for name in Settings.model_fields if name in nested}
+        given = nested(values)
+        sections = {name: given[name] for name in Settings.model_fields if name in given}
         try:
             if method.options is not None and method.section is not None:
-                sections["method"] = method.options.model_validate(nested.get(method.section, {}))
+                sections["method"] = method.options.model_validate(given.get(method.section, {}))
             settings = Settings.model_validate(sections)
         except ValidationError as error:
             section = f"{method.section}." if method.options and error.title == method.options.__name__ else ""
@@ -115,35 +112,6 @@ class Protocol:
         }  # fmt: skip
 
 
-def names() -> list[str]:
-    """Return the names of the built-in protocols."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
-
-
-def load(name: str, assignments: Sequence[str] = ()) -> Protocol:
-    """Return the protocol ``name``, a built-in one or a YAML file, with ``KEY=VALUE`` assignments on top.
-
-    A file may say ``base: small`` and then holds only what differs, beside a name of its own.
-
-    Raises
-    ------
-    RequestError: for an unknown name or key, a file that is no protocol, or an assignment without "=".
-    """
-    content = _read(name)
-    values: dict[str, Any] = {}
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals:
-            raise RequestError(f"--set: expected KEY=VALUE, got {assignment!r}")
-        _check_name("--set", key, _keys())
-        try:
-            values[key] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise RequestError(f"--set: expected a YAML value for {key}, got {text!r}") from error
-        _check_value("--set", key, values[key])
-    return parse(content | {"assignments": values}, name)
-
-
 def parse(content: Mapping[str, Any], origin: str) -> Protocol:
     """Return the protocol of ``content`` (see :meth:`Protocol.content`); raises RequestError naming ``origin``."""
     where = f"protocol {origin}"
@@ -151,90 +119,29 @@ def parse(content: Mapping[str, Any], origin: str) -> Protocol:
         found = _Content.model_validate(dict(content))
     except ValidationError as error:
         raise RequestError(_explain(where, error, known=_Content.model_fields)) from error
-    keys, defaults = _keys(), flat(found.defaults)
+    keys, defaults = known_keys(), flat(found.defaults)
     for key, value in defaults.items():
-        _check_name(where, key, keys)
-        _check_value(where, key, value)
+        check_name(where, key, keys)
+        check_value(where, key, value)
     conditions = _conditions() if found.overrides else {}
     for override in found.overrides:
         for name, wanted in override.conditions.items():
-            _check_name(f"{where}: overrides", name, conditions)
+            check_name(f"{where}: overrides", name, conditions)
             for one in _listed(wanted):
-                _check_name(f"{where}: overrides: {name}", one, conditions[name])
+                check_name(f"{where}: overrides: {name}", one, conditions[name])
         for key, value in override.values.items():
-            _check_name(f"{where}: overrides", key, keys)
-            _check_value(f"{where}: overrides", key, value)
+            check_name(f"{where}: overrides", key, keys)
+            check_value(f"{where}: overrides", key, value)
     return Protocol(found.name, found.about, found.marks, found.defaults, found.overrides, found.assignments)
 
 
-def _read(name: str, inside: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """Read a protocol with its bases; ``inside`` are the files that led here, each the base of the one before."""
-    built_in = not name.endswith((".yaml", ".yml"))
-    path = FOLDER / f"{name}.yaml" if built_in else (inside[-1].parent if inside else Path()) / name
-    if name not in names() if built_in else not path.is_file():
-        raise RequestError(
-            f"protocol: {name!r} is not known; {nearest(name, names())}; or the path of a .yaml file that exists"
-        )
-    if path.resolve() in inside:
-        raise RequestError(f"protocol {path}: expected a base that does not lead back to it, got {name!r}")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RequestError(f"protocol {path}: expected YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise RequestError(f"protocol {path}: expected a mapping, got {type(content).__name__}")
-    if not built_in and content.get("name") in (None, *names()):
-        raise RequestError(f"protocol {path}: name: expected a name of its own, got {content.get('name')!r}")
-    if "base" not in content:
-        return content
-    above, defaults, overrides = content.pop("base"), content.get("defaults", {}), content.get("overrides", [])
-    if not isinstance(above, str) or not isinstance(defaults, dict) or not isinstance(overrides, list):
-        raise RequestError(f"protocol {path}: expected base: a name, defaults: a mapping, overrides: a list")
-    base = parse(_read(above, (*inside, path.resolve())), above).content()
-    for key in flat(defaults):
-        _check_name(f"protocol {path}", key, _keys())
-    merged = _nested(flat(base["defaults"]) | flat(defaults))
-    return base | content | {"defaults": merged, "overrides": [*base["overrides"], *overrides]}
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested sections to dotted keys. ``shares`` is one value: a mapping whose keys are names of files."""
-    dotted: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping) and key != "shares":
-            dotted |= flat(value, f"{prefix}{key}.")
-        else:
-            dotted[f"{prefix}{key}"] = value
-    return dotted
-
-
-def _nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
-    nested: dict[str, Any] = {}
-    for key, value in dotted.items():
-        *sections, leaf = key.split(".")
-        inner = nested
-        for section in sections:
-            inner = inner.setdefault(section, {})
-        inner[leaf] = value
-    return nested
-
-
-def _keys() -> set[str]:
+def known_keys() -> set[str]:
     """Every key that a section may hold: of the common ones, and of each method's own."""
-    keys = _model_keys(Settings) - {"method"}
+    keys = model_keys(Settings) - {"method"}
     for name in METHODS.names():
         entry = METHODS.get(name)
         if entry.section and entry.options:
-            keys |= _model_keys(entry.options, f"{entry.section}.")
-    return keys
-
-
-def _model_keys(model: type[BaseModel], prefix: str = "") -> set[str]:
-    keys: set[str] = set()
-    for name, field_info in model.model_fields.items():
-        parts = get_args(field_info.annotation) or (field_info.annotation,)
-        inner = [part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)]
-        keys |= _model_keys(inner[0], f"{prefix}{name}.") if inner else {f"{prefix}{name}"}
+            keys |= model_keys(entry.options, f"{entry.section}.")
     return keys
 
 
@@ -255,12 +162,14 @@ def _listed(wanted: str | list[str]) -> list[str]:
     return [wanted] if isinstance(wanted, str) else wanted
 
 
-def _check_name(where: str, name: str, known: Collection[str]) -> None:
+def check_name(where: str, name: str, known: Collection[str]) -> None:
+    """Raise RequestError with the nearest names if ``name`` is not among ``known``."""
     if name not in known:
         raise RequestError(f"{where}: {name!r} is not known; {nearest(name, known)}")
 
 
-def _check_value(where: str, key: str, value: Any) -> None:
+def check_value(where: str, key: str, value: Any) -> None:
+    """Raise RequestError if ``value`` is nothing that JSON holds: identities are made of JSON."""
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError) as error:  # a date, a set, an infinity

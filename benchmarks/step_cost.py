@@ -16,7 +16,7 @@ from collections.abc import Callable
 import torch
 
 from bench.commands.prepare import prepare_pairs
-from bench.protocol import load
+from bench.protocol_files import load
 from methods import METHODS
 from methods.hypergradient.forward import alignment, validation_gradient
 from methods.settings import TriLevelSettings

@@ -69,6 +69,9 @@ class Stage(ABC):
         """Return the spec of the problem that the stage trains on: by default the cell's own."""
         return spec
 
+    def check(self) -> None:  # noqa: B027 - most stages need nothing but data
+        """Raise NotPreparedError if something beside the data is missing; asked before any data is prepared."""
+
     @abstractmethod
     def key(self, spec: ProblemSpec) -> Mapping[str, Any]:
         """Return everything that determines the output beside the incoming weights, as JSON values."""

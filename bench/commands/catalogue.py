@@ -7,8 +7,9 @@ from typing import Any
 
 from tabulate import tabulate
 
-from bench import protocol as protocols
+from bench import protocol_files as protocols
 from bench.chain import backbone_for
+from bench.dotted import flat
 from bench.errors import RequestError, nearest
 from methods import METHODS
 from tasks import BACKBONES, catalogue
@@ -90,7 +91,7 @@ def _protocol(name: str, method: str | None, task: str | None, assignments: Sequ
         raise RequestError("show: expected both --method and --task, or neither")
     if method is None or task is None:
         lines = [f"{rules.name}: {rules.about}", "", "defaults"]
-        lines += [f"  {key} = {value}" for key, value in protocols.flat(rules.defaults).items()]
+        lines += [f"  {key} = {value}" for key, value in flat(rules.defaults).items()]
         lines += [f"{o.describe()}\n" + "\n".join(f"  {k} = {v}" for k, v in o.values.items()) for o in rules.overrides]
         return "\n".join(lines)
     entry, info = METHODS.get(method), catalogue.get(task)
@@ -101,11 +102,11 @@ def _protocol(name: str, method: str | None, task: str | None, assignments: Sequ
     values = resolved.settings.model_dump(mode="json")
     if entry.section:
         values[entry.section] = values.pop("method")
-    flat = protocols.flat(values)
-    flat.pop("method", None)  # the section of a method that has none
+    dotted = flat(values)
+    dotted.pop("method", None)  # the section of a method that has none
     rows = [
         [key, "none" if value is None else value, resolved.origins.get(key, "default of the code")]
-        for key, value in sorted(flat.items())
+        for key, value in sorted(dotted.items())
     ]
     return tabulate(rows, headers=["key", "value", "from"], disable_numparse=True)
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from bench.chain import backbone_for
 from bench.errors import RequestError
 from bench.plan import Pair
-from bench.protocol import Protocol, load
+from bench.protocol import Protocol
+from bench.protocol_files import load
 from methods import METHODS
 from slurm.executor import available_threads
 from tasks import BACKBONES

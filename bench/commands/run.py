@@ -13,15 +13,14 @@ from bench.cell import fail
 from bench.commands.prepare import check_jobs, prepare_pairs, say
 from bench.errors import BenchError, NotPreparedError, RequestError, nearest
 from bench.plan import Pair, Plan
-from bench.protocol import Protocol, load
+from bench.protocol import Protocol
+from bench.protocol_files import load
 from bench.records import Cell, Scan, read_failure, scan
 from bench.work import title
 from methods import METHODS
-from methods.stages.start import start_stage
 from slurm.executor import Outcome, available_threads
 from slurm.local import choose
 from tasks.catalogue import expand
-from tasks.spec import ProblemSpec
 
 
 @dataclass(frozen=True)
@@ -52,15 +51,12 @@ class Request:
         folder = out or Path("runs") / rules.name
         return cls(names, fitting, skipped, planning.parse_seeds(seeds), rules, folder, mirror, retry == "failed")
 
-    def check_start(self) -> None:
-        """Raise NotPreparedError if a starting checkpoint is missing, before any data is prepared."""
-        starts = {}
+    def check_stages(self) -> None:
+        """Raise NotPreparedError if a stage lacks something beside the data, such as a starting checkpoint."""
         for name, task, backbone in self.pairs:
-            start = self.rules.resolve(METHODS.get(name), task, backbone).settings.start
-            # Nothing about the data is known yet, and a checkpoint needs none of it.
-            starts[start] = ProblemSpec(task, "", {}, backbone, {}, {}, (), start.seed)
-        for start, unknown in starts.items():
-            start_stage(start).key(unknown)
+            method = METHODS.get(name)
+            for stage in method.pipeline(self.rules.resolve(method, task, backbone).settings):
+                stage.check()
 
     def check_focus(self, focus: str | None, found: Scan) -> None:
         """Raise RequestError if no row of the leaderboard can be that of ``focus``."""
@@ -77,7 +73,7 @@ class Request:
 
 def show_plan(request: Request) -> None:
     """Print the plan of a request; raises as :func:`run`."""
-    request.check_start()
+    request.check_stages()
     found = scan(request.out)
     print(_summary(request, request.plan(found), found))
 
@@ -94,7 +90,7 @@ def run(request: Request, jobs: int | None, device: str, focus: str | None) -> i
     _check_device(device)
     found = scan(request.out)
     request.check_focus(focus, found)
-    request.check_start()
+    request.check_stages()
     _check_writable(request.out)
     _mend(request.out, found)
     # A run never downloads: a local mirror will do, the network is for `prepare`.

@@ -64,6 +64,9 @@ class FromCheckpoint(Stage):
         """As :meth:`FromScratch.subject`."""
         return replace(spec, seed=self.settings.seed)
 
+    def check(self) -> None:
+        self._path()
+
     def key(self, spec: ProblemSpec) -> Mapping[str, Any]:
         path = self._path()
         status = path.stat()

@@ -10,7 +10,8 @@ from bench import chain
 from bench import plan as planning
 from bench.chain import Chain
 from bench.commands.prepare import prepare_pairs
-from bench.protocol import Protocol, load
+from bench.protocol import Protocol
+from bench.protocol_files import load
 from bench.records import scan
 from slurm.executor import Executor, Job, Outcome
 from slurm.inline import InProcess

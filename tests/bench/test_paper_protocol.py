@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.protocol import load
+from bench.protocol_files import load
 from methods import METHODS
 from methods.settings import TriLevelSettings
 from tasks.catalogue import get, suites

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from bench import plan as planning
-from bench import protocol
 from bench.errors import RequestError
 from bench.plan import Plan
-from bench.protocol import Protocol
+from bench.protocol import Protocol, parse
+from bench.protocol_files import load
 from bench.records import Failure, Record, Scan
 from methods import METHODS
 from tasks import BACKBONES
@@ -25,7 +25,7 @@ def rules(bench_home: Path) -> Protocol:
     """The tiny protocol, with the demo prepared for it."""
     done = bench("prepare", "--tasks", "demo", "--protocol", "smoke", *SMALL)
     assert done.code == 0, done.err
-    return protocol.load("smoke", [f"{key}={value}" for key, value in TINY.items()])
+    return load("smoke", [f"{key}={value}" for key, value in TINY.items()])
 
 
 def make(rules: Protocol, found: Scan | None = None, methods: str = "cp,finetune", seeds: str = "20-21") -> Plan:
@@ -93,7 +93,7 @@ def test_cells_are_sorted_by_what_the_folder_holds(rules: Protocol) -> None:
 
 
 def test_shared_stages_are_trained_once_before_the_cells_that_need_them(rules: Protocol) -> None:
-    elsewhere = protocol.load("smoke", [f"{k}={v}" for k, v in (TINY | {"start.seed": "91"}).items()])
+    elsewhere = load("smoke", [f"{k}={v}" for k, v in (TINY | {"start.seed": "91"}).items()])
     plan = make(elsewhere)
     jobs = planning.jobs(plan, elsewhere, Path("out"), "cpu")
     named = {job.id: job for job in jobs}
@@ -112,7 +112,7 @@ def test_shared_stages_are_trained_once_before_the_cells_that_need_them(rules: P
         expected = start if "finetune" in job.title else continued[job.payload["cell"]["seed"] - 20]
         assert named[need] == expected
     # A worker has the payload alone, and must come to the same cell.
-    copy = protocol.parse(json.loads(json.dumps(cells[0].payload["protocol"])), "smoke")
+    copy = parse(json.loads(json.dumps(cells[0].payload["protocol"])), "smoke")
     assert make(copy).todo[0].cell == plan.todo[0].cell
 
 
@@ -144,7 +144,7 @@ def test_the_file_is_the_union_of_requests(rules: Protocol, tmp_path: Path) -> N
         ("finetune", "demo:logp", 21),
     ]
     assert found["skipped"] == [{"method": "reader", "task": "demo:rings", "reason": "for cp"}]
-    other = protocol.load("smoke", [f"{k}={v}" for k, v in (TINY | {"finetune.batch": "8"}).items()])
+    other = load("smoke", [f"{k}={v}" for k, v in (TINY | {"finetune.batch": "8"}).items()])
     planning.save(make(other, methods="cp", seeds="20"), tmp_path, {"methods": [], "tasks": [], "seeds": []})
     newest = planning.read(tmp_path)
     assert newest is not None
@@ -155,7 +155,7 @@ def test_the_file_is_the_union_of_requests(rules: Protocol, tmp_path: Path) -> N
 def test_identities_depend_on_what_matters_alone(rules: Protocol) -> None:
     def identity(**changes: str) -> str:
         values = TINY | {key.replace("__", "."): value for key, value in changes.items()}
-        changed = protocol.load("smoke", [f"{key}={value}" for key, value in values.items()])
+        changed = load("smoke", [f"{key}={value}" for key, value in values.items()])
         return make(changed, methods="finetune", seeds="20").cells[0].cell.identity
 
     base = identity()

@@ -11,10 +11,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import protocol
 from bench.chain import backbone_for
 from bench.commands.catalogue import describe
+from bench.dotted import flat, nested
 from bench.errors import RequestError
+from bench.protocol import Protocol, Resolved, parse
+from bench.protocol_files import load
 from methods import METHODS
 from methods.settings import TriLevelSettings
 from tasks.catalogue import get, suites
@@ -29,7 +31,7 @@ SECTIONS: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-def resolve(rules: protocol.Protocol, method: str = "tapweight", task: str = "bace") -> protocol.Resolved:
+def resolve(rules: Protocol, method: str = "tapweight", task: str = "bace") -> Resolved:
     return rules.resolve(METHODS.get(method), get(task), "resnet18")
 
 
@@ -41,18 +43,18 @@ def written(folder: Path, text: str, name: str = "mine.yaml") -> str:
 
 @given(SECTIONS)
 def test_nested_and_flat_are_inverse(sections: dict[str, Any]) -> None:
-    dotted = protocol.flat(sections)
-    assert protocol._nested(dotted) == sections
+    dotted = flat(sections)
+    assert nested(dotted) == sections
     assert not any(isinstance(value, dict) for value in dotted.values())
 
 
 def test_shares_are_one_value() -> None:
-    assert protocol.flat({"corpus": {"shares": {"zinc": 1.0}}}) == {"corpus.shares": {"zinc": 1.0}}
+    assert flat({"corpus": {"shares": {"zinc": 1.0}}}) == {"corpus.shares": {"zinc": 1.0}}
 
 
 @pytest.mark.parametrize("name", ["paper", "small", "smoke"])
 def test_built_in_protocols_fit_every_cell(name: str) -> None:
-    rules = protocol.load(name)
+    rules = load(name)
     assert rules.name == name
     assert rules.marks == (name != "smoke")
     for method in map(METHODS.get, METHODS.names()):
@@ -62,7 +64,7 @@ def test_built_in_protocols_fit_every_cell(name: str) -> None:
             resolved = rules.resolve(method, task, backbone)
             sections = set(type(resolved.settings).model_fields) | {method.section}
             # Every value of the protocol that this method reads has an origin, and no other has.
-            keys = {key for key in protocol.flat(rules.defaults) if key.split(".")[0] in sections}
+            keys = {key for key in flat(rules.defaults) if key.split(".")[0] in sections}
             assert keys <= set(resolved.origins)
             assert all(key.split(".")[0] in sections for key in resolved.origins)
             assert sum(resolved.settings.corpus.shares.values()) == pytest.approx(1)
@@ -70,21 +72,21 @@ def test_built_in_protocols_fit_every_cell(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["paper", "small", "smoke"])
 def test_every_key_of_the_built_in_protocols_is_checked(name: str) -> None:
-    content = protocol.load(name).content()
-    for key in protocol.flat(content["defaults"]):
+    content = load(name).content()
+    for key in flat(content["defaults"]):
         *sections, leaf = key.split(".")
-        wrong = protocol._nested(protocol.flat(content["defaults"]))
+        wrong = nested(flat(content["defaults"]))
         inner = wrong
         for section in sections:
             inner = inner[section]
         inner[leaf + "x"] = inner.pop(leaf)
         with pytest.raises(RequestError, match=rf"'{key}x[a-z.]*' is not known"):
-            protocol.parse(content | {"defaults": wrong}, name)
+            parse(content | {"defaults": wrong}, name)
 
 
 def test_the_last_override_wins_and_set_wins_over_all() -> None:
-    rules = protocol.load("paper")
-    rate = lambda task, *sets: resolve(protocol.load("paper", sets), task=task)  # noqa: E731
+    rules = load("paper")
+    rate = lambda task, *sets: resolve(load("paper", sets), task=task)  # noqa: E731
     assert rules.overrides[0].describe() == "kind regression"
     for task, value, origin in [
         ("bace", 0.4, "paper: defaults"),
@@ -103,7 +105,7 @@ def test_the_last_override_wins_and_set_wins_over_all() -> None:
 
 
 def test_a_method_sees_its_own_section_alone() -> None:
-    rules = protocol.load("small")
+    rules = load("small")
     assert resolve(rules, "cp").settings.method is None
     assert not any(key.startswith("tapweight") for key in resolve(rules, "cp").origins)
     assert "tapweight.gamma" in resolve(rules, "tapweight-null").origins
@@ -130,13 +132,9 @@ def test_a_base_file_holds_only_what_differs(tmp_path: Path) -> None:
         overrides: [{for: {task: [demo:rings]}, set: {finetune.epochs: 5}}]
         """,
     )
-    rules, small = protocol.load(path), protocol.load("small")
+    rules, small = load(path), load("small")
     assert (rules.name, rules.about, rules.marks) == ("mine", "shorter", True)
-    differ = {
-        key: value
-        for key, value in protocol.flat(rules.defaults).items()
-        if protocol.flat(small.defaults)[key] != value
-    }
+    differ = {key: value for key, value in flat(rules.defaults).items() if flat(small.defaults)[key] != value}
     assert differ == {"finetune.epochs": 3, "finetune.patience": 1}
     assert [o.describe() for o in rules.overrides[len(small.overrides) :]] == ["method cp", "task demo:rings"]
     assert resolve(rules, "cp", "demo:rings").settings.finetune.epochs == 5
@@ -147,8 +145,8 @@ def test_a_base_file_holds_only_what_differs(tmp_path: Path) -> None:
 
 def test_a_job_gets_the_same_protocol(tmp_path: Path) -> None:
     path = written(tmp_path, "name: mine\nbase: paper\ndefaults: {continued: {steps: 5}}")
-    rules = protocol.load(path, ["tapweight.every=3"])
-    assert protocol.parse(rules.content(), "mine") == rules
+    rules = load(path, ["tapweight.every=3"])
+    assert parse(rules.content(), "mine") == rules
 
 
 HEAD = "name: mine\nbase: small\n"
@@ -190,7 +188,7 @@ HEAD = "name: mine\nbase: small\n"
 def test_a_wrong_file_is_refused(tmp_path: Path, text: str, parts: list[str]) -> None:
     path = written(tmp_path, text)
     with pytest.raises(RequestError) as error:
-        protocol.load(path)
+        load(path)
     assert "\n" not in str(error.value)
     for part in parts:
         assert part in str(error.value)
@@ -211,18 +209,18 @@ def test_a_wrong_file_is_refused(tmp_path: Path, text: str, parts: list[str]) ->
     ],
 )
 def test_a_wrong_value_names_what_set_it(tmp_path: Path, text: str, method: str, message: str) -> None:
-    rules = protocol.load(written(tmp_path, HEAD + text))
+    rules = load(written(tmp_path, HEAD + text))
     with pytest.raises(RequestError) as error:
         resolve(rules, method)
     assert str(error.value).startswith(message)
 
 
 def test_a_missing_value_is_named(tmp_path: Path) -> None:
-    content = protocol.load("small").content()
+    content = load("small").content()
     del content["defaults"]["finetune"]["epochs"]
     content["name"] = "mine"
     del content["assignments"]
-    rules = protocol.load(written(tmp_path, yaml.safe_dump(content)))
+    rules = load(written(tmp_path, yaml.safe_dump(content)))
     with pytest.raises(RequestError, match=r"^protocol mine: finetune.epochs: Field required$"):
         resolve(rules)
 
@@ -230,11 +228,11 @@ def test_a_missing_value_is_named(tmp_path: Path) -> None:
 def test_show_prints_every_value_with_its_origin() -> None:
     lines = describe(["protocol", "paper"], "tapweight", "qm7", ["finetune.batch=7"]).splitlines()[2:]
     shown = {line.split()[0]: line for line in lines}
-    resolved = resolve(protocol.load("paper", ["finetune.batch=7"]), task="qm7")
+    resolved = resolve(load("paper", ["finetune.batch=7"]), task="qm7")
     values = resolved.settings.model_dump(mode="json")
     values["tapweight"] = values.pop("method")
-    assert set(shown) == set(protocol.flat(values))
-    for key, value in protocol.flat(values).items():
+    assert set(shown) == set(flat(values))
+    for key, value in flat(values).items():
         assert ("none" if value is None else str(value)) in shown[key]
         assert shown[key].endswith(resolved.origins.get(key, "default of the code"))
     assert shown["finetune.batch"].endswith("--set")

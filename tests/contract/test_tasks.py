@@ -7,7 +7,7 @@ import pytest
 
 from bench.chain import backbone_for
 from bench.commands.prepare import prepare_pairs
-from bench.protocol import load
+from bench.protocol_files import load
 from methods import METHODS
 from tasks import BACKBONES
 from tasks.catalogue import expand, get, suites

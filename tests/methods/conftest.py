@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.commands.prepare import prepare_pairs
-from bench.protocol import load
+from bench.protocol_files import load
 from methods import METHODS
 from methods.settings import Settings
 from tasks import BACKBONES
