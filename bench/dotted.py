@@ -21,14 +21,14 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
     """Undo :func:`flat`."""
-    sections_of: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for key, value in dotted.items():
         *sections, leaf = key.split(".")
-        inner = sections_of
+        inner = found
         for section in sections:
             inner = inner.setdefault(section, {})
         inner[leaf] = value
-    return sections_of
+    return found
 
 
 def model_keys(model: type[BaseModel], prefix: str = "") -> set[str]:

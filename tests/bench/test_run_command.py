@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from bench import chain, protocol
+from bench import chain
 from bench import plan as planning
 from bench.cell import fail
 from bench.commands import run as command
+from bench.protocol_files import load
 from bench.records import Cell, read_failure, scan
 from methods import METHODS
 from methods.method import Method
@@ -234,7 +235,7 @@ def test_the_plan_is_the_union_with_the_newest_identities(tmp_path: Path) -> Non
     assert plan is not None
     assert (plan["methods"], plan["tasks"], plan["seeds"]) == (["finetune", "cp"], ["demo:rings"], [0])
     assert [cell["method"] for cell in plan["cells"]] == ["finetune", "cp"]
-    newest = protocol.load("smoke", [f"{key}={value}" for key, value in (TINY | {"finetune.epochs": "2"}).items()])
+    newest = load("smoke", [f"{key}={value}" for key, value in (TINY | {"finetune.epochs": "2"}).items()])
     assert plan["cells"][0]["identity"] == chain.build("finetune", "demo:rings", "resnet18", 0, newest).cell.identity
     assert len(scan(tmp_path).records) == 3
 
@@ -285,7 +286,7 @@ def test_the_path_of_a_checkpoint_does_not_enter_identities(tmp_path: Path) -> N
     def identity(name: str, content: bytes) -> str:
         (tmp_path / name).write_bytes(content)
         values = TINY | {"start.kind": "checkpoint", "start.checkpoint": str(tmp_path / name)}
-        rules = protocol.load("smoke", [f"{key}={value}" for key, value in values.items()])
+        rules = load("smoke", [f"{key}={value}" for key, value in values.items()])
         return chain.build("finetune", "demo:rings", "resnet18", 0, rules).cell.identity
 
     one = identity("one.pth", b"weights")
