@@ -7,16 +7,31 @@ at omega, restricted to the encoder (arXiv 2410.10006, Appendix A; no learning r
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
 from methods.hypergradient.functional import Loss, as_function
 
 
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Switch off autocast and the 19-bit convolutions of recent GPUs: alignments are small differences."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
 def validation_gradient(encoder: nn.Module, head: nn.Module, loss: Loss) -> dict[str, Tensor]:
     """Return v_B, the gradient of ``loss`` with respect to the encoder's parameters, by name."""
     function, parameters = as_function(encoder, head, loss)
-    with torch.autocast(next(iter(parameters.values())).device.type, enabled=False):
+    with full_precision(next(iter(parameters.values())).device):
         gradient: dict[str, Tensor] = torch.func.grad(function)(parameters)
     return gradient
 
@@ -28,6 +43,6 @@ def alignment(encoder: nn.Module, heads: nn.Module, losses: Loss, v: dict[str, T
     that ``losses`` holds.
     """
     function, parameters = as_function(encoder, heads, losses)
-    with torch.autocast(next(iter(parameters.values())).device.type, enabled=False):
+    with full_precision(next(iter(parameters.values())).device):
         q: Tensor = torch.func.jvp(function, (parameters,), (v,))[1]
     return q

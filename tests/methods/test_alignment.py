@@ -55,6 +55,24 @@ def test_probing_leaves_parameters_gradients_and_running_statistics_alone(demo_p
     assert all(p.grad is None for module in (encoder, heads, head) for p in module.parameters())
 
 
+def test_the_pass_runs_in_full_precision_whatever_training_uses(demo_problem: Problem) -> None:
+    encoder, head = demo_problem.encoder(), demo_problem.downstream_head()
+    batch = demo_problem.stream("val", 8, "test").batch(0)
+    seen = []
+
+    def loss(e: nn.Module, h: nn.Module) -> Tensor:
+        features = e(batch["images"])
+        seen.append((features.dtype, torch.is_autocast_enabled("cpu"), torch.backends.cudnn.allow_tf32))
+        return features.square().mean()
+
+    before = torch.backends.cudnn.allow_tf32
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        v = validation_gradient(encoder, head, loss)
+        alignment(encoder, head, lambda e, h: loss(e, h)[None], v)
+    assert seen == [(torch.float32, False, False)] * 2
+    assert torch.backends.cudnn.allow_tf32 == before
+
+
 class Tiny(nn.Module):
     """A smooth network in float64, so that differences at a tiny radius are exact."""
 
