@@ -24,16 +24,19 @@ def start_stage(settings: StartSettings) -> Stage:
 
 
 @dataclass(frozen=True)
-class FromScratch(Stage):
-    """Pretrain a random encoder with equal weights on the corpus; one seed for all cells."""
+class Start(Stage):
+    """A first stage: shared by all cells, with a seed of its own, so that every cell begins from the same weights."""
 
     settings: StartSettings
     name = "start"
     shared = True
 
     def subject(self, spec: ProblemSpec) -> ProblemSpec:
-        """The start has a seed of its own: every cell begins from the same weights."""
         return replace(spec, seed=self.settings.seed)
+
+
+class FromScratch(Start):
+    """Pretrain a random encoder with equal weights on the corpus."""
 
     def key(self, spec: ProblemSpec) -> Mapping[str, Any]:
         return corpus_key(spec) | {"settings": self.settings.model_dump(mode="json", exclude={"checkpoint"})}
@@ -52,17 +55,8 @@ class FromScratch(Stage):
         return Continued(settings, Fixed, name=self.name).run(problem, fresh, context)
 
 
-@dataclass(frozen=True)
-class FromCheckpoint(Stage):
+class FromCheckpoint(Start):
     """Read an ImageMol-style checkpoint into the encoder; the objective heads are fresh."""
-
-    settings: StartSettings
-    name = "start"
-    shared = True
-
-    def subject(self, spec: ProblemSpec) -> ProblemSpec:
-        """As :meth:`FromScratch.subject`."""
-        return replace(spec, seed=self.settings.seed)
 
     def check(self) -> None:
         self._path()

@@ -9,10 +9,9 @@ pack. Packs are named by what they hold: two processes that draw the same molecu
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bench.errors import NotPreparedError
 from bench.files import home, write_atomic
+from tasks.parallel import spread
 
 PACK = 32_768  # images; what a crash can lose
 CHUNK = 64  # images that a worker draws before it reports
@@ -79,15 +79,9 @@ class ImageCache:
 
     def _draw(self, smiles: list[str], workers: int) -> Iterator[bytes]:
         chunks = [smiles[start : start + CHUNK] for start in range(0, len(smiles), CHUNK)]
-        sizes = [self.render_pixels] * len(chunks), [self.pixels] * len(chunks)
-        if min(workers, len(chunks)) <= 1:
-            for drawn in map(_draw_chunk, chunks, *sizes):
-                yield from drawn
-            return
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(workers, len(chunks)), mp_context=context) as pool:
-            for drawn in pool.map(_draw_chunk, chunks, *sizes):
-                yield from drawn
+        draw = partial(_draw_chunk, render_pixels=self.render_pixels, pixels=self.pixels)
+        for drawn in spread(draw, chunks, workers):
+            yield from drawn
 
     def _write(self, digests: list[bytes], images: list[bytes]) -> None:
         stem = self.folder / hashlib.sha256(b"".join(digests)).hexdigest()[:16]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import RequestError
+from tasks.parallel import spread
 
 KEYS = 166  # RDKit's bit 0 is never set and left out
 CHUNK = 512  # molecules a worker takes at a time
@@ -28,13 +27,7 @@ def maccs_keys(smiles: Sequence[str], workers: int = 1) -> NDArray[np.uint8]:
     RequestError: naming a SMILES string that RDKit cannot read.
     """
     chunks = [list(smiles[start : start + CHUNK]) for start in range(0, len(smiles), CHUNK)]
-    if min(workers, len(chunks)) <= 1:
-        parts = [_keys(chunk) for chunk in chunks]
-    else:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(workers, len(chunks)), mp_context=context) as pool:
-            parts = list(pool.map(_keys, chunks))
-    return np.concatenate([np.empty((0, KEYS), dtype=np.uint8), *parts])
+    return np.concatenate([np.empty((0, KEYS), dtype=np.uint8), *spread(_keys, chunks, workers)])
 
 
 def _keys(smiles: list[str]) -> NDArray[np.uint8]:

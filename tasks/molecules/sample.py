@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import gzip
-import multiprocessing
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache, partial
 from pathlib import Path
 
 from bench.errors import RequestError, nearest
 from tasks.info import SuiteInfo, TaskInfo
 from tasks.molecules.table import load_table, prepare_table
+from tasks.parallel import spread
 from tasks.settings import CorpusSettings
 from tasks.sources import locate
 
@@ -21,12 +20,7 @@ def prepare_tables(
 ) -> None:
     """Prepare the tables of ``tasks``, several at once. Raises NotPreparedError as ``prepare_table`` does."""
     prepare = partial(_prepare_table, mirror=mirror, download=download)
-    if min(workers, len(tasks)) <= 1:
-        counts = [prepare(task) for task in tasks]
-    else:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context) as pool:
-            counts = list(pool.map(prepare, tasks))
+    counts = list(spread(prepare, tasks, workers))
     say(f"tables: {len(tasks)} tasks, {sum(counts):,} labelled molecules")
 
 
