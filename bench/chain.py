@@ -91,6 +91,7 @@ def _links(stages: Sequence[Stage], spec: ProblemSpec) -> tuple[Link, ...]:
                 f"stage {stage.name!r}: a shared stage cannot follow {links[-1].stage.name!r}, which is not"
             )
         subject = stage.subject(spec)
+        stage.validate(subject)
         above = digest([ARTIFACT_FORMAT, type(stage).__name__, stage.key(subject), above])
         links.append(Link(stage, subject, above))
     return tuple(links)

@@ -54,13 +54,24 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def parse_methods(text: str) -> list[str]:
-    """Return the methods of a comma-separated list; raises RequestError naming the nearest known ones."""
+    """Return the methods of a comma-separated list of names and groups; "all" means every method.
+
+    Raises
+    ------
+    RequestError: naming the nearest known ones.
+    """
+    groups: dict[str, list[str]] = {"all": METHODS.names()}
+    for name in METHODS.names():
+        if group := METHODS.get(name).group:
+            groups.setdefault(group, []).append(name)
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
         raise RequestError(f"--methods: expected at least one method, got {text!r}; {nearest('', METHODS.names())}")
+    known = [*METHODS.names(), *groups]
     for name in names:
-        METHODS.get(name)
-    return list(dict.fromkeys(names))
+        if name not in known:
+            raise RequestError(f"--methods: {name!r} is not known; {nearest(name, known)}")
+    return list(dict.fromkeys(one for name in names for one in groups.get(name, [name])))
 
 
 def pairs(methods: Sequence[str], tasks: Sequence[TaskInfo]) -> tuple[list[Pair], list[dict[str, str]]]:
@@ -75,7 +86,11 @@ def pairs(methods: Sequence[str], tasks: Sequence[TaskInfo]) -> tuple[list[Pair]
         method = METHODS.get(name)
         for task in tasks:
             backbone = chain.backbone_for(method, task)
-            if backbone is None:
+            if method.missing:
+                install = f"pip install 'bench-reweighting[{method.extra}]'"
+                reason = f"{name} needs {', '.join(method.missing)}, not installed here; {install}"
+                skipped.append({"method": name, "task": task.id, "reason": reason})
+            elif backbone is None:
                 reason = f"{name} has no backbone that reads {task.inputs}s (it runs on {', '.join(method.backbones)})"
                 skipped.append({"method": name, "task": task.id, "reason": reason})
             else:

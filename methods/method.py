@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from methods import METHODS
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from methods.settings import Settings
     from methods.stage import Stage
     from tasks.settings import Section
+
+BACKBONES = ("resnet18",)  # a method that knows no modality runs on all
 
 Stages = Callable[["Settings"], Sequence["Stage"]]
 
@@ -31,6 +34,14 @@ class Method:
     options: type[Section] | None = None  # what that section may hold
     learns: bool = False  # weights, whose trajectory goes into the record
     control_of: str | None = None  # the method whose learned weights it is the null of
+    group: str = ""  # a name that stands for all methods of the group in a request
+    extra: str = ""  # the optional extra of this project that installs what it needs
+    needs: tuple[str, ...] = ()  # modules of that extra
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Modules that the method needs and that are not installed."""
+        return tuple(name for name in self.needs if find_spec(name) is None)
 
     def pipeline(self, settings: Settings) -> list[Stage]:
         """All stages of a cell: the general-domain start, then the method's own."""
@@ -46,18 +57,23 @@ def method(
     paper: str,
     published: tuple[str, ...],
     cost: str,
-    backbones: tuple[str, ...] = ("resnet18",),
+    backbones: tuple[str, ...] = BACKBONES,
     section: str | None = None,
     options: type[Section] | None = None,
     learns: bool = False,
     control_of: str | None = None,
+    group: str = "",
+    extra: str = "",
+    needs: tuple[str, ...] = (),
 ) -> Callable[[Stages], Stages]:
     """Register the decorated function, which takes settings and returns stages, as a method."""
 
     def file(stages: Stages) -> Stages:
-        METHODS.register(name)(
-            Method(name, title, paper, published, backbones, cost, stages, section, options, learns, control_of)
-        )
+        entry = Method(
+            name, title, paper, published, backbones, cost, stages,
+            section, options, learns, control_of, group, extra, needs,
+        )  # fmt: skip
+        METHODS.register(name)(entry)
         return stages
 
     return file

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import Field, SerializeAsAny, model_validator
 
 from tasks.settings import Section, Share, TaskSettings
+
+Own = TypeVar("Own", bound=Section)
 
 
 class OptimiserSettings(Section):
@@ -55,18 +57,51 @@ class FinetuneSettings(Section):
     optimiser: OptimiserSettings
 
 
-class TriLevelSettings(Section):
+class HypergradientSettings(Section):
+    """How q_i, the alignment of an objective with the validation gradient, is computed."""
+
+    name: Literal["forward", "backward", "central", "one-sided", "neumann", "conjugate-gradients", "as-released"]
+    radius: float = Field(gt=0, default=0.01)  # norm of a finite difference's step
+    terms: int = Field(gt=0, default=1)  # of the Neumann series beyond the first; of the conjugate gradients
+    step: float = Field(gt=0, default=1.0)  # of the Neumann series
+
+
+class UpperLevelSettings(Section):
+    """The level that moves the weights: gradient steps on alpha along the validation loss."""
+
+    validation_batch: int = Field(gt=0)  # of D_val
+    loss: Literal["published", "pairwise"] = "published"  # pairwise: a surrogate of the AUC that ignores offsets
+    hypergradient: HypergradientSettings
+    alignment: Literal["raw", "ema", "cosine"]  # q as it is, over the root of a running mean of q squared, or cosine
+    ema_decay: float = Field(ge=0, lt=1, default=0.9)
+    rate: float = Field(ge=0)  # eta_alpha: 2 gamma lr_alpha for three levels, lr_alpha for two
+    rate_schedule: Literal["constant", "step"]
+    idle: tuple[str, ...] = ()  # objectives that are the constant 0 and keep their weight
+
+
+class TriLevelSettings(UpperLevelSettings):
     """Levels II and III of TapWeight (arXiv 2410.10006, Eq. 5); level I is ``continued``."""
 
     gamma: float = Field(ge=0)  # of the proximal term, sum-of-squares form
     batch: int = Field(gt=0)  # of D_tr
     optimiser: OptimiserSettings  # of omega
-    validation_batch: int = Field(gt=0)  # of D_val
-    every: int = Field(gt=0)  # level-I steps before levels II and III move once
-    alignment: Literal["raw", "ema"]  # q as it is, or divided by the root of a running mean of q squared
-    ema_decay: float = Field(ge=0, lt=1, default=0.9)
-    rate: float = Field(ge=0)  # eta_alpha = 2 gamma lr_alpha
-    rate_schedule: Literal["constant", "step"]
+    unroll_one: int = Field(gt=0)  # steps of level I before level II moves once
+    unroll_two: int = Field(gt=0)  # steps of level II before level III moves once
+    point: Literal["post", "pre"]  # where q is taken: after the step, on its batch; or before it, on the coming batch
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TriLevelSettings:
+        if self.hypergradient.name == "one-sided" and self.point != "pre":
+            raise ValueError("hypergradient 'one-sided' reuses the losses of the training pass, so it needs point: pre")
+        return self
+
+
+class BiLevelSettings(UpperLevelSettings):
+    """TapWeight without its second level (arXiv 2410.10006, Eq. 9): one body on L_pt + c L_tr."""
+
+    coefficient: float = Field(ge=0)  # c
+    batch: int = Field(gt=0)  # of D_tr
+    unroll: int = Field(gt=0)  # steps of the body before the weights move once
 
 
 class Settings(TaskSettings):
@@ -76,3 +111,8 @@ class Settings(TaskSettings):
     continued: ContinuedSettings
     finetune: FinetuneSettings
     method: SerializeAsAny[Section] | None = None
+
+    def own(self, kind: type[Own]) -> Own:
+        """Return the method's own section, which is of class ``kind``."""
+        assert isinstance(self.method, kind)
+        return self.method

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,7 +63,11 @@ class Stage(ABC):
     """
 
     name: str
-    shared: ClassVar[bool]
+
+    @property
+    @abstractmethod
+    def shared(self) -> bool:
+        """Whether the key names no task."""
 
     def subject(self, spec: ProblemSpec) -> ProblemSpec:
         """Return the spec of the problem that the stage trains on: by default the cell's own."""
@@ -71,6 +75,9 @@ class Stage(ABC):
 
     def check(self) -> None:  # noqa: B027 - most stages need nothing but data
         """Raise NotPreparedError if something beside the data is missing; asked before any data is prepared."""
+
+    def validate(self, spec: ProblemSpec) -> None:  # noqa: B027 - most stages run on every problem
+        """Raise RequestError if the stage cannot run on this problem; asked while planning."""
 
     @abstractmethod
     def key(self, spec: ProblemSpec) -> Mapping[str, Any]:
@@ -94,3 +101,8 @@ def corpus_key(spec: ProblemSpec) -> dict[str, Any]:
 def task_key(spec: ProblemSpec) -> dict[str, Any]:
     """The part of a key that says which labelled task is trained on."""
     return {"task": spec.task.id, "split": spec.split_checksum, "labels": dict(spec.labels)}
+
+
+def inputs_key(spec: ProblemSpec) -> dict[str, Any]:
+    """The part of a key that says whose training inputs are read, without their labels."""
+    return {"task": spec.task.id, "split": spec.split_checksum}

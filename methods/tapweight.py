@@ -51,5 +51,4 @@ def _stages(settings: Settings, validation: Source) -> list[Stage]:
     from methods.stages.finetune import FineTune
     from methods.stages.trilevel import TriLevel
 
-    assert isinstance(settings.method, TriLevelSettings)
-    return [TriLevel(settings.continued, settings.method, validation), FineTune(settings.finetune)]
+    return [TriLevel(settings.continued, settings.own(TriLevelSettings), validation), FineTune(settings.finetune)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from tasks.info import TaskInfo
+from tasks.losses import pairwise_loss
 from tasks.sealed import TestKey as TestKey  # re-exported with the interface that uses them
 from tasks.sealed import TestSplitError as TestSplitError
 from tasks.spec import ProblemSpec
 
 Batch = Mapping[str, Tensor]
-Source = Literal["corpus", "train", "val", "val-null"]
+Source = Literal["corpus", "task", "train", "val", "val-null"]
 Scores = dict[str, float]
 
 
@@ -76,22 +77,40 @@ class Problem(ABC):
         """Return fresh heads of the objectives, initialised from the seed."""
 
     @abstractmethod
-    def objective_losses(self, encoder: nn.Module, heads: nn.ModuleDict, batch: Batch) -> Tensor:
-        """Return the n losses, shape (n,), of a "corpus" batch from as few encoder passes as possible."""
+    def objective_losses(
+        self, encoder: nn.Module, heads: nn.ModuleDict, batch: Batch, idle: Collection[str] = ()
+    ) -> Tensor:
+        """Return the n losses, shape (n,), of a "corpus" or "task" batch from as few encoder passes as possible.
+
+        The objectives in ``idle`` are the constant 0, and encoder passes that only they need are left out.
+        """
 
     @abstractmethod
     def downstream_head(self) -> nn.Module:
         """Return a fresh head d -> t, initialised from the seed."""
 
     @abstractmethod
+    def features(self, encoder: nn.Module, batch: Batch) -> Tensor:
+        """Return what the downstream head reads of a labelled batch, shape (b, d)."""
+
+    @abstractmethod
+    def outputs_loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Return the scalar end-task loss of outputs (b, t): the mean over the labels that exist, 0 if none does."""
+
     def downstream_loss(self, encoder: nn.Module, head: nn.Module, batch: Batch) -> Tensor:
-        """Return the scalar end-task loss of a labelled batch: the mean over the labels that exist, 0 if none does."""
+        """Return the scalar end-task loss of a labelled batch."""
+        return self.outputs_loss(head(self.features(encoder, batch)), batch)
+
+    def pairwise_loss(self, encoder: nn.Module, head: nn.Module, batch: Batch) -> Tensor:
+        """Return the pairwise logistic loss of a labelled batch: a surrogate of the AUC, blind to offsets."""
+        return pairwise_loss(head(self.features(encoder, batch)), batch["labels"])
 
     @abstractmethod
     def stream(self, source: Source, batch_size: int, purpose: str) -> BatchStream:
         """Return the batches of ``source``.
 
-        "corpus": unlabelled. "train": labelled, augmented. "val": labelled, not augmented.
+        "corpus": unlabelled. "task": the inputs of the training part, as unlabelled ones.
+        "train": labelled, augmented. "val": labelled, not augmented.
         "val-null": as "val", its labels permuted once among the validation examples (a control).
         """
 

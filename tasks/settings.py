@@ -46,6 +46,7 @@ class ImageSettings(Section):
     permutation_seed: int
     mask_pixels: int = Field(ge=1)
     contrastive_share: Annotated[float, Field(gt=0, le=1)]  # leading part of the batch that has mask-contrastive views
+    contrastive_features: Literal["raw", "normalised"] = "raw"  # normalised: ours, the loss cannot shrink features
 
 
 class TaskSettings(Section):

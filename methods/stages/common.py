@@ -1,23 +1,27 @@
-"""Pieces that the stages share: rebuilding modules from weights, one pretraining step, logs that can be saved."""
+"""Pieces that the stages share: the pretrained body, checks of losses, logs that can be saved."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from methods.settings import OptimiserSettings
-from methods.stage import State, Weights
+from bench.errors import RequestError, nearest
+from methods.hypergradient.functional import Function, Parameters, as_function
+from methods.settings import ContinuedSettings
+from methods.stage import State, Stateful, Weights
 from methods.stages import optimiser as optimisers
 from tasks.problem import Batch, Problem
+from tasks.randomness import generator
 
 ROWS = 1000  # of a logged trajectory at most; longer ones are thinned evenly
+PURPOSE = "continued"  # of the corpus batches: every method's pretraining sees the same ones
 
 
-class NonFiniteError(ArithmeticError):
-    """A loss became NaN or infinite."""
+class LossError(ArithmeticError):
+    """A loss became NaN or infinite, or depends on nothing that trains."""
 
 
 def copy_state(module: nn.Module) -> dict[str, Tensor]:
@@ -31,47 +35,83 @@ def restored(module: nn.Module, state: State) -> nn.Module:
     return module.train()
 
 
-def pretraining_modules(problem: Problem, start: Weights) -> tuple[nn.Module, nn.ModuleDict]:
-    """Return the encoder theta and the objective heads at the weights ``start``."""
-    heads = problem.objective_heads()
-    restored(heads, start["heads"])
-    return restored(problem.encoder(), start["encoder"]), heads
-
-
 def check_finite(values: Tensor, names: Sequence[str], stage: str, step: int) -> None:
-    """Raise NonFiniteError naming stage, step, loss and value, if any of ``values`` is not finite."""
+    """Raise LossError naming stage, step, loss and value, if any of ``values`` is not finite."""
     for name, value in zip(names, values.tolist(), strict=True):
         if value != value or abs(value) == float("inf"):
-            raise NonFiniteError(f"{stage}, step {step}: the loss {name!r} is {value}")
+            raise LossError(f"{stage}, step {step}: the loss {name!r} is {value}")
 
 
-def pretraining_step(
-    problem: Problem,
-    encoder: nn.Module,
-    heads: nn.ModuleDict,
-    batch: Batch,
-    s: Tensor,
-    *,
-    optimiser: torch.optim.Optimizer,
-    settings: OptimiserSettings,
-    step: int,
-    steps: int,
-    stage: str,
-) -> Tensor:
-    """Take one step on L_pt = sum_i s_i L_i and return the losses, shape (n,), float64 on the CPU."""
-    losses = problem.objective_losses(encoder, heads, batch)
-    (s.to(losses) @ losses).backward()
-    measured = losses.detach().double().cpu()
-    check_finite(measured, problem.objectives, stage, step)
-    optimisers.apply(optimiser, settings, step, steps)
-    return measured
+def check_idle(idle: Collection[str], objectives: Sequence[str], stage: str) -> None:
+    """Raise RequestError with the nearest names if an idle objective is not one of ``objectives``."""
+    for name in idle:
+        if name not in objectives:
+            raise RequestError(f"stage {stage!r}: idle: {name!r} is no objective; {nearest(name, objectives)}")
+
+
+class Pretraining:
+    """The encoder theta, the objective heads and their optimiser, from the weights that a stage is given.
+
+    Raises LossError if an objective depends on nothing that trains and is not declared idle.
+    """
+
+    def __init__(
+        self, problem: Problem, start: Weights, settings: ContinuedSettings, stage: str, idle: Collection[str] = ()
+    ) -> None:
+        self.problem, self.settings, self.stage, self.idle = problem, settings, stage, idle
+        self.encoder = restored(problem.encoder(), start["encoder"])
+        self.heads = problem.objective_heads()
+        restored(self.heads, start["heads"])
+        parameters = [*self.encoder.parameters(), *self.heads.parameters()]
+        self.optimiser = optimisers.build(parameters, settings.optimiser)
+
+    def parts(self) -> dict[str, Stateful]:
+        """Return what a checkpoint holds of the body."""
+        return {"encoder": self.encoder, "heads": self.heads, "optimiser": self.optimiser}
+
+    def losses(self, batch: Batch, step: int) -> Tensor:
+        """Return the n losses with their graph, shape (n,), all finite."""
+        losses = self.problem.objective_losses(self.encoder, self.heads, batch, self.idle)
+        check_finite(losses.detach(), self.problem.objectives, self.stage, step)
+        return losses
+
+    def move(self, step: int) -> None:
+        """Move theta and the heads along the gradient that they hold."""
+        optimisers.apply(self.optimiser, self.settings.optimiser, step, self.settings.steps)
+
+    def function(self, batch: Batch) -> tuple[Function, Parameters]:
+        """Return the n losses of ``batch`` as a function of theta and the heads, and their present values."""
+        return as_function(
+            self.encoder,
+            self.heads,
+            lambda encoder, heads: self.problem.objective_losses(encoder, heads, batch, self.idle),  # type: ignore[arg-type]
+        )
+
+    def check_slopes(self, batch: Batch) -> None:
+        """Raise LossError if the slope of an objective along a random direction is exactly 0."""
+        function, present = self.function(batch)
+        draws = generator(0, "slopes")
+        along = {name: torch.randn(p.shape, generator=draws).to(p) for name, p in present.items()}
+        slopes = torch.func.jvp(function, (present,), (along,))[1]
+        for name, slope in zip(self.problem.objectives, slopes.tolist(), strict=True):
+            if slope == 0 and name not in self.idle:
+                raise LossError(f"{self.stage}, step 0: the loss {name!r} is constant: nothing that trains moves it")
+
+    def weights(self) -> dict[str, State]:
+        """Return what the stage hands on."""
+        return {"encoder": copy_state(self.encoder), "heads": copy_state(self.heads)}
+
+
+def on_cpu(losses: Tensor) -> Tensor:
+    """Return losses as rules and logs take them: without graph, float64 on the CPU."""
+    return losses.detach().double().cpu()
 
 
 class TrajectoryLog:
     """Rows of (step, weights, alignment, losses), saved and restored with the stage."""
 
-    def __init__(self, objectives: Sequence[str]) -> None:
-        self.objectives = list(objectives)
+    def __init__(self, terms: Sequence[str]) -> None:
+        self.terms = list(terms)
         self.rows: dict[str, list[Any]] = {"steps": [], "weights": [], "alignment": [], "losses": []}
 
     def add(self, step: int, weights: Tensor, losses: Tensor, alignment: Tensor | None = None) -> None:
@@ -86,7 +126,7 @@ class TrajectoryLog:
         """Return the trajectory as the record holds it, with the first and last row and at most about ROWS."""
         count = len(self.rows["steps"])
         keep = sorted({*range(0, count, max(1, count // ROWS)), count - 1} - {-1})
-        return {"objectives": self.objectives} | {
+        return {"objectives": self.terms} | {
             name: [rows[k] for k in keep] if rows else [] for name, rows in self.rows.items()
         }
 

@@ -1,58 +1,87 @@
-"""Continued pretraining on the corpus under a rule that needs no labels."""
+"""Continued pretraining on unlabelled inputs under a rule that needs no labels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
+import torch
+
+from methods.hypergradient.jacobian import Jacobian
 from methods.settings import ContinuedSettings
-from methods.stage import Context, Stage, StageResult, Stateful, Weights, corpus_key
-from methods.stages import optimiser as optimisers
-from methods.stages.common import TrajectoryLog, copy_state, pretraining_modules, pretraining_step
-from methods.weighting.rule import Signals, Weighting
+from methods.stage import Context, Stage, StageResult, Weights, corpus_key, inputs_key
+from methods.stages.common import PURPOSE, Pretraining, TrajectoryLog, on_cpu
+from methods.weighting.fixed import Fixed
+from methods.weighting.rule import Need, Rule, Signals, Weighting
 from tasks.problem import Problem
 from tasks.spec import ProblemSpec
 
-PURPOSE = "continued"  # of the corpus batches: TapWeight's level I sees the same ones
+GIVES: frozenset[Need] = frozenset({"losses", "losses_after", "gramian"})
+EQUAL = Rule(Fixed)
 
 
 @dataclass(frozen=True)
 class Continued(Stage):
-    """Steps on L_pt = sum_i s_i L_i(theta). Its key names no task, so all tasks of a suite share it."""
+    """Steps on L_pt = sum_i s_i L_i(theta).
+
+    On the corpus its key names no task, so all tasks of a suite share it; on a task's own inputs it does.
+    """
 
     settings: ContinuedSettings
-    rule: Callable[[int], Weighting]
+    rule: Rule = EQUAL
+    source: Literal["corpus", "task"] = "corpus"
     name: str = "continued"
-    shared = True
+
+    @property
+    def shared(self) -> bool:
+        return self.source == "corpus"
+
+    def validate(self, spec: ProblemSpec) -> None:
+        self.rule.build(spec.objectives, spec.seed, self.name, GIVES)
 
     def key(self, spec: ProblemSpec) -> Mapping[str, Any]:
-        return corpus_key(spec) | {
+        inputs = corpus_key(spec) | ({} if self.shared else inputs_key(spec))
+        return inputs | {
             "settings": self.settings.model_dump(mode="json"),
-            "rule": self.rule.__name__,
+            "rule": self.rule.key(),
             "seed": spec.seed,
         }
 
+    def weighting(self, problem: Problem, start: Weights) -> Weighting:
+        """Return the rule for the problem's objectives."""
+        return self.rule.build(problem.objectives, problem.spec.seed, self.name, GIVES)
+
     def run(self, problem: Problem, start: Weights, context: Context) -> StageResult:
-        total = self.settings.steps
-        encoder, heads = pretraining_modules(problem, start)
-        optimiser = optimisers.build([*encoder.parameters(), *heads.parameters()], self.settings.optimiser)
-        rule, log = self.rule(len(problem.objectives)), TrajectoryLog(problem.objectives)
-        stream = problem.stream("corpus", self.settings.batch, PURPOSE)
-        parts: dict[str, Stateful] = {
-            "encoder": encoder,
-            "heads": heads,
-            "optimiser": optimiser,
-            "rule": rule,
-            "log": log,
-        }
-        for step in context.steps(total, parts, self.settings.batch):
+        total, body = self.settings.steps, Pretraining(problem, start, self.settings, self.name)
+        rule, log = self.weighting(problem, start), TrajectoryLog(problem.objectives)
+        stream = problem.stream(self.source, self.settings.batch, PURPOSE)
+        body.check_slopes(stream.batch(0))
+        for step in context.steps(total, {**body.parts(), "rule": rule, "log": log}, self.settings.batch):
+            batch = stream.batch(step)
+            losses = body.losses(batch, step)
+            measured, jacobian = on_cpu(losses), None
+            if "gramian" in rule.needs:
+                jacobian = Jacobian(losses, list(body.encoder.parameters()), list(body.heads.parameters()))
+            signals = Signals(measured, gramian=jacobian.gramian() if jacobian else None)
+            if rule.before_step:
+                rule.update(signals)
             s = rule.weights()
-            losses = pretraining_step(
-                problem, encoder, heads, stream.batch(step), s,
-                optimiser=optimiser, settings=self.settings.optimiser, step=step, steps=total, stage=self.name,
-            )  # fmt: skip
-            rule.update(Signals(losses))
-            log.add(step + 1, s, losses)
-        weights = {"encoder": copy_state(encoder), "heads": copy_state(heads)}
-        return StageResult(weights, log={"trajectory": log.record()})
+            if jacobian:
+                jacobian.set_gradient(s)
+            else:
+                (s.to(losses) @ losses).backward()
+            body.move(step)
+            if not rule.before_step:
+                rule.update(self._after(signals, rule, body, batch))
+            log.add(step + 1, s, measured)
+        return StageResult(body.weights(), log={"trajectory": log.record()})
+
+    @staticmethod
+    def _after(signals: Signals, rule: Weighting, body: Pretraining, batch: Any) -> Signals:
+        """Add the losses of the same batch at the new parameters, if the rule reads them."""
+        if "losses_after" not in rule.needs:
+            return signals
+        function, present = body.function(batch)
+        with torch.no_grad():
+            return replace(signals, losses_after=on_cpu(function(present)))

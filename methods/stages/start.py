@@ -45,14 +45,13 @@ class FromScratch(Start):
         """Ignore ``start``: there is nothing before."""
         from methods.stages.common import copy_state
         from methods.stages.continued import Continued
-        from methods.weighting.fixed import Fixed
 
         assert self.settings.optimiser is not None
         settings = ContinuedSettings(
             steps=self.settings.steps, batch=self.settings.batch, optimiser=self.settings.optimiser
         )
         fresh = {"encoder": copy_state(problem.encoder()), "heads": copy_state(problem.objective_heads())}
-        return Continued(settings, Fixed, name=self.name).run(problem, fresh, context)
+        return Continued(settings, name=self.name).run(problem, fresh, context)
 
 
 class FromCheckpoint(Start):

@@ -1,4 +1,4 @@
-"""TapWeight's three levels in one loop (arXiv 2410.10006, Eq. 5), with the hypergradient in closed form."""
+"""TapWeight's three levels in one loop (arXiv 2410.10006, Eq. 5)."""
 
 from __future__ import annotations
 
@@ -6,25 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
+from torch import Tensor
 
-from methods.hypergradient.forward import alignment, validation_gradient
+from methods.hypergradient.functional import Parameters
 from methods.settings import ContinuedSettings, TriLevelSettings
-from methods.stage import Context, Model, Stage, StageResult, Stateful, Weights, corpus_key, task_key
-from methods.stages import optimiser as optimisers
-from methods.stages.common import (
-    TrajectoryLog,
-    check_finite,
-    copy_state,
-    pretraining_modules,
-    pretraining_step,
-    restored,
-)
-from methods.stages.continued import PURPOSE
-from methods.weighting.normalise import RunningScale
-from methods.weighting.rule import Signals
-from methods.weighting.tapweight import TapWeight
-from tasks.problem import Problem, Source
+from methods.stage import Context, Stage, StageResult, Weights, corpus_key, task_key
+from methods.stages.common import PURPOSE, Pretraining, check_idle, on_cpu
+from methods.stages.leveltwo import Omega
+from methods.stages.upper import UpperLevel, weights_rule
+from tasks.problem import Batch, Problem, Source
 from tasks.spec import ProblemSpec
 
 
@@ -32,8 +22,9 @@ from tasks.spec import ProblemSpec
 class TriLevel(Stage):
     """Level I: theta on sum_i s_i L_i. Level II: omega on L_tr + gamma ||omega - theta||^2. Level III: alpha on L_val.
 
-    Levels II and III move once every ``every`` steps of level I, on the newest batches. The read-out
-    "omega" is the level-II model; the weights handed on are theta and the objective heads.
+    Level II moves after every ``unroll_one`` steps of level I, level III after every ``unroll_two`` of
+    level II, on the newest batches. The read-out "omega" is the level-II model; the weights handed on
+    are theta and the objective heads.
     """
 
     pretraining: ContinuedSettings
@@ -41,6 +32,10 @@ class TriLevel(Stage):
     validation: Source  # "val", or "val-null" for the control
     name = "tri-level"
     shared = False
+
+    def validate(self, spec: ProblemSpec) -> None:
+        weights_rule(self.settings, spec, self.name)
+        check_idle(self.settings.idle, spec.objectives, self.name)
 
     def key(self, spec: ProblemSpec) -> Mapping[str, Any]:
         return corpus_key(spec) | task_key(spec) | {
@@ -52,43 +47,36 @@ class TriLevel(Stage):
 
     def run(self, problem: Problem, start: Weights, context: Context) -> StageResult:
         one, two, total = self.pretraining, self.settings, self.pretraining.steps
-        theta, heads = pretraining_modules(problem, start)
-        omega, head = restored(problem.encoder(), start["encoder"]), problem.downstream_head()
-        first = optimisers.build([*theta.parameters(), *heads.parameters()], one.optimiser)
-        second = optimisers.build([*omega.parameters(), *head.parameters()], two.optimiser)
-        scale = RunningScale(two.ema_decay) if two.alignment == "ema" else None
-        rule, log = TapWeight(len(problem.objectives), two.rate, scale), TrajectoryLog(problem.objectives)
+        body, upper = Pretraining(problem, start, one, self.name, two.idle), UpperLevel(problem, two, self.name)
+        omega = Omega(problem, start, body, two, self.name)
         corpus = problem.stream("corpus", one.batch, PURPOSE)
-        train = problem.stream("train", two.batch, "level II")
         val = problem.stream(self.validation, two.validation_batch, "level III")
-        parts: dict[str, Stateful] = {
-            "theta": theta, "heads": heads, "omega": omega, "head": head,
-            "first": first, "second": second, "rule": rule, "log": log,
-        }  # fmt: skip
+        body.check_slopes(corpus.batch(0))
+
+        def lower(done: int) -> Parameters | None:
+            """Move level II if it is due after ``done`` steps of level I; return v if level III is due then."""
+            turn, rest = divmod(done, two.unroll_one)
+            if rest or not done:
+                return None
+            omega.move(turn - 1, done - 1)
+            turn, rest = divmod(turn, two.unroll_two)
+            return None if rest else upper.gradient(omega.encoder, omega.head, val.batch(turn - 1))
+
+        def raise_weights(v: Parameters, batch: Batch, losses: Tensor, done: int, base: Tensor | None = None) -> None:
+            probe = omega.probe(v, upper.rule.weights(), *body.function(batch), base)
+            upper.move(probe, losses, done, total)
+
+        parts = {**body.parts(), **omega.parts(), "rule": upper.rule, "log": upper.log}
         for step in context.steps(total, parts, one.batch):
-            s, batch = rule.weights(), corpus.batch(step)
-            losses = pretraining_step(
-                problem, theta, heads, batch, s,
-                optimiser=first, settings=one.optimiser, step=step, steps=total, stage=self.name,
-            )  # fmt: skip
-            if (step + 1) % two.every:
-                continue
-            turn = step // two.every
-            loss = problem.downstream_loss(omega, head, train.batch(turn))
-            check_finite(loss.detach()[None], ["train"], self.name, step)
-            loss.backward()
-            with torch.no_grad():  # gamma ||omega - theta||^2 in place: its gradient is 2 gamma (omega - theta)
-                for mine, theirs in zip(omega.parameters(), theta.parameters(), strict=True):
-                    assert mine.grad is not None
-                    mine.grad.add_(mine - theirs, alpha=2 * two.gamma)
-            optimisers.apply(second, two.optimiser, step, total)
-            held_out = val.batch(turn)
-            v = validation_gradient(omega, head, lambda e, h, b=held_out: problem.downstream_loss(e, h, b))  # type: ignore[misc]
-            # theta after its step, on the batch of that step: the point at which the released code probes.
-            q = alignment(theta, heads, lambda e, h, b=batch: problem.objective_losses(e, h, b), v).double().cpu()  # type: ignore[misc]
-            check_finite(q, [f"alignment with {name}" for name in problem.objectives], self.name, step)
-            rule.update(Signals(losses, q, decay=optimisers.factor(two.rate_schedule, step, total)))
-            log.add(step + 1, rule.weights(), losses, q)
-        weights = {"encoder": copy_state(theta), "heads": copy_state(heads)}
-        omega_model = Model(copy_state(omega), copy_state(head))
-        return StageResult(weights, {"omega": omega_model}, {"trajectory": log.record()})
+            batch = corpus.batch(step)
+            v = lower(step) if two.point == "pre" else None
+            losses = body.losses(batch, step)
+            measured = on_cpu(losses)
+            if v is not None:
+                raise_weights(v, batch, measured, step, losses.detach())
+            (upper.rule.weights().to(losses) @ losses).backward()
+            body.move(step)
+            v = lower(step + 1) if two.point == "post" else None
+            if v is not None:  # theta after its step, on the batch of that step: where the released code probes
+                raise_weights(v, batch, measured, step + 1)
+        return StageResult(body.weights(), {"omega": omega.model()}, {"trajectory": upper.log.record()})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from tasks.image.checkpoint import load_by_position
 from tasks.image.resnet import linear, resnet18
 from tasks.image.stream import ShuffledStream
 from tasks.image.views import corpus_views, normalise, to_unit
+from tasks.losses import masked_loss
 from tasks.metrics import evaluate
 from tasks.problem import Batch, BatchStream, Problem, Scores, Source, TestKey
 from tasks.randomness import generator
@@ -97,23 +98,37 @@ class ImageProblem(Problem):
             outputs["planted"] = self._corpus.planted_classes
         return nn.ModuleDict({name: self._linear(classes, "head", name) for name, classes in outputs.items()})
 
-    def objective_losses(self, encoder: nn.Module, heads: nn.ModuleDict, batch: Batch) -> Tensor:
+    def objective_losses(
+        self, encoder: nn.Module, heads: nn.ModuleDict, batch: Batch, idle: Collection[str] = ()
+    ) -> Tensor:
         """Return the losses (n,) from three passes: all classifiers read the jigsaw view (ImageMol's code)."""
         features = encoder(batch["jigsaw"])
         labels = {f"cluster-{k}": batch["clusters"][:, column] for column, k in enumerate(self._corpus.sizes)}
         labels["jigsaw"] = batch["order"]
         if self._corpus.planted is not None:
             labels["planted"] = batch["planted"]
-        losses = {name: functional.cross_entropy(heads[name](features), labels[name]) for name in labels}
-        squared = (encoder(batch["plain"]) - encoder(batch["masked"])).square().sum(dim=1)
-        losses["mask-contrastive"] = (squared + ROOT_EPSILON).sqrt().mean()
+        losses = dict.fromkeys(idle, features.new_zeros(()))
+        for name in (name for name in labels if name not in idle):
+            losses[name] = functional.cross_entropy(heads[name](features), labels[name])
+        if "mask-contrastive" not in idle:
+            losses["mask-contrastive"] = self._mask_contrastive(encoder(batch["plain"]), encoder(batch["masked"]))
         return torch.stack([losses[name] for name in self.objectives])
+
+    def _mask_contrastive(self, plain: Tensor, masked: Tensor) -> Tensor:
+        """Mean distance between the features (b, d) of two views; on the unit sphere it cannot shrink them."""
+        if self._image.contrastive_features == "normalised":
+            plain, masked = functional.normalize(plain, dim=1), functional.normalize(masked, dim=1)
+        return ((plain - masked).square().sum(dim=1) + ROOT_EPSILON).sqrt().mean()
 
     def downstream_head(self) -> nn.Module:
         return self._linear(self.task.outputs, "downstream head")
 
-    def downstream_loss(self, encoder: nn.Module, head: nn.Module, batch: Batch) -> Tensor:
-        return masked_loss(head(encoder(batch["images"])), batch["labels"], self.task.kind)
+    def features(self, encoder: nn.Module, batch: Batch) -> Tensor:
+        features: Tensor = encoder(batch["images"])
+        return features
+
+    def outputs_loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        return masked_loss(outputs, batch["labels"], self.task.kind)
 
     def stream(self, source: Source, batch_size: int, purpose: str) -> BatchStream:
         seed = self.spec.seed
@@ -170,22 +185,3 @@ class ImageProblem(Problem):
         if self._corpus.planted is not None:
             batch["planted"] = self._corpus.planted[rows].to(self.device)
         return batch
-
-
-def masked_loss(outputs: Tensor, labels: Tensor, kind: Literal["classification", "regression"]) -> Tensor:
-    """Return the mean loss over the labels that are not NaN, 0 (with gradient 0) if all are.
-
-    Binary cross-entropy on logits for classification, squared error for regression.
-
-    Parameters
-    ----------
-    outputs, labels: (b, t).
-    """
-    if outputs.shape != labels.shape:
-        raise ValueError(f"outputs {tuple(outputs.shape)} and labels {tuple(labels.shape)} must have one shape")
-    valid = ~labels.isnan()
-    # Missing labels are replaced before the loss: NaN times 0 is NaN in the gradient.
-    known = torch.where(valid, labels, torch.zeros_like(labels))
-    loss = functional.binary_cross_entropy_with_logits if kind == "classification" else functional.mse_loss
-    losses = loss(outputs, known, reduction="none")
-    return (losses * valid).sum() / valid.sum().clamp(min=1)

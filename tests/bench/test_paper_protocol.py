@@ -44,7 +44,7 @@ def test_values_of_the_paper(name: str) -> None:
     assert two.gamma == GAMMA
     assert two.rate == pytest.approx(2 * GAMMA * lr_three)  # eta_alpha = 2 gamma lr_alpha
     assert (settings.continued.batch, two.batch, two.validation_batch) == (1024, 64, 64)
-    assert (two.alignment, two.every) == ("raw", 1)
+    assert (two.alignment, two.unroll_one) == ("raw", 1)
     for optimiser in (settings.continued.optimiser, two.optimiser):
         assert (optimiser.name, optimiser.momentum, optimiser.weight_decay) == ("sgd", 0.9, 1e-5)
         assert optimiser.schedule == "step"

@@ -106,7 +106,7 @@ def test_the_last_override_wins_and_set_wins_over_all() -> None:
 
 def test_a_method_sees_its_own_section_alone() -> None:
     rules = load("small")
-    assert resolve(rules, "cp").settings.method is None
+    assert resolve(rules, "finetune").settings.method is None
     assert not any(key.startswith("tapweight") for key in resolve(rules, "cp").origins)
     assert "tapweight.gamma" in resolve(rules, "tapweight-null").origins
 
@@ -145,7 +145,7 @@ def test_a_base_file_holds_only_what_differs(tmp_path: Path) -> None:
 
 def test_a_job_gets_the_same_protocol(tmp_path: Path) -> None:
     path = written(tmp_path, "name: mine\nbase: paper\ndefaults: {continued: {steps: 5}}")
-    rules = load(path, ["tapweight.every=3"])
+    rules = load(path, ["tapweight.unroll_one=3"])
     assert parse(rules.content(), "mine") == rules
 
 
@@ -198,7 +198,7 @@ def test_a_wrong_file_is_refused(tmp_path: Path, text: str, parts: list[str]) ->
     ("text", "method", "message"),
     [
         ("defaults: {finetune: {epochs: 0}}", "cp", "protocol mine: defaults: finetune.epochs: "),
-        ("defaults: {tapweight: {every: 0}}", "tapweight", "protocol mine: defaults: tapweight.every: "),
+        ("defaults: {tapweight: {unroll_one: 0}}", "tapweight", "protocol mine: defaults: tapweight.unroll_one: "),
         ("defaults: {corpus: {shares: {zinc: 0.9}}}", "cp", "protocol mine: defaults: corpus.shares: expected shares"),
         (
             "overrides: [{for: {method: cp}, set: {finetune.batch: two}}]",

@@ -62,14 +62,18 @@ class AnalyticProblem(Problem):
         # A head that no loss reads: its parameters must neither matter nor disturb.
         return nn.ModuleDict({"unused": nn.Linear(1, 1, dtype=torch.float64).requires_grad_(False)})
 
-    def objective_losses(self, encoder: nn.Module, heads: nn.ModuleDict, batch: Batch) -> Tensor:
+    def objective_losses(self, encoder: nn.Module, heads: nn.ModuleDict, batch: Batch, idle: Any = ()) -> Tensor:
         return ((encoder() - self.centres) ** 2).sum(1) / 2
 
     def downstream_head(self) -> nn.Module:
         return nn.Identity()
 
-    def downstream_loss(self, encoder: nn.Module, head: nn.Module, batch: Batch) -> Tensor:
-        loss: Tensor = ((encoder() - self.target) ** 2).sum() / 2
+    def features(self, encoder: nn.Module, batch: Batch) -> Tensor:
+        features: Tensor = encoder()
+        return features
+
+    def outputs_loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        loss: Tensor = ((outputs - self.target) ** 2).sum() / 2
         return loss
 
     def stream(self, source: Source, batch_size: int, purpose: str) -> BatchStream:

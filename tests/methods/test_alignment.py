@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from methods.hypergradient.forward import alignment, validation_gradient
+from methods.hypergradient.forward import forward
+from methods.hypergradient.functional import Loss, Parameters, as_function
+from methods.hypergradient.probe import Probe, validation_gradient
 from methods.weighting.rule import Signals
 from methods.weighting.tapweight import TapWeight
 from tasks.problem import Batch, Problem
@@ -16,6 +18,11 @@ from tasks.problem import Batch, Problem
 
 def doubled(batch: Batch) -> Batch:
     return {name: value.double() if value.is_floating_point() else value for name, value in batch.items()}
+
+
+def alignment(encoder: nn.Module, heads: nn.Module, losses: Loss, v: Parameters) -> Tensor:
+    """The default hypergradient."""
+    return forward(Probe(*as_function(encoder, heads, losses), v, torch.ones(1)))
 
 
 def per_objective(losses: Tensor, encoder: nn.Module, v: dict[str, Tensor]) -> Tensor:
@@ -139,7 +146,7 @@ def test_the_step_on_alpha_equals_the_chain_of_central_differences(n: int) -> No
     q = alignment(theta, heads, lambda e, h: losses(e), v)
     rule = TapWeight(n, eta=2 * gamma)
     rule.alpha = alpha.clone()
-    rule.update(Signals(losses(theta).detach(), q))
+    rule.update(Signals(losses(theta).detach(), alignment=q))
     numeric = chain_by_differences(omega, theta, val, losses, alpha, gamma, radius=1e-4)  # d L_val / d alpha
     assert torch.allclose(alpha - rule.alpha, numeric, rtol=1e-7, atol=1e-16)
     s = torch.softmax(alpha, 0)

@@ -18,7 +18,9 @@ def learn(target: list[float], *, rate: float, steps: int, alignment: str = "raw
     one = ContinuedSettings.model_validate({"steps": steps, "batch": 1, "optimiser": SGD})
     two = TriLevelSettings.model_validate(
         {
-            "gamma": 0.5, "batch": 1, "optimiser": SGD, "validation_batch": 1, "every": every,
+            "gamma": 0.5, "batch": 1, "optimiser": SGD, "validation_batch": 1, "unroll_one": every,
+            "unroll_two": 1, "point": "post",
+            "hypergradient": {"name": "forward"},
             "alignment": alignment, "rate": rate, "rate_schedule": "constant",
         }
     )  # fmt: skip

@@ -15,7 +15,6 @@ from methods.stages.continued import Continued
 from methods.stages.finetune import Best, FineTune
 from methods.stages.start import start_stage
 from methods.stages.trilevel import TriLevel
-from methods.weighting.fixed import Fixed
 from tasks.problem import Problem
 from tests.methods.analytic import Uninterrupted, start_of
 
@@ -30,7 +29,7 @@ def trilevel(problem: Problem, smoke: Settings, validation: Any = "val", **chang
 
 
 def test_tapweight_without_a_weight_rate_equals_cp_bit_for_bit(demo_problem: Problem, smoke: Settings) -> None:
-    cp = Continued(smoke.continued, Fixed).run(demo_problem, start_of(demo_problem), Uninterrupted())
+    cp = Continued(smoke.continued).run(demo_problem, start_of(demo_problem), Uninterrupted())
     still = trilevel(demo_problem, smoke, rate=0.0)
     assert same(cp.weights["encoder"], still.weights["encoder"])
     assert same(cp.weights["heads"], still.weights["heads"])
@@ -61,13 +60,13 @@ def test_a_poisoned_loss_names_objective_and_step(
 ) -> None:
     real = demo_problem.objective_losses
 
-    def poisoned(encoder: Any, heads: Any, batch: Any) -> torch.Tensor:
+    def poisoned(encoder: Any, heads: Any, batch: Any, idle: Any = ()) -> torch.Tensor:
         losses = real(encoder, heads, batch)
         return torch.cat([losses[:3], losses[3:4] * float("nan"), losses[4:]])
 
     monkeypatch.setattr(demo_problem, "objective_losses", poisoned)
     with pytest.raises(ArithmeticError, match="continued, step 0: the loss 'jigsaw' is nan"):
-        Continued(smoke.continued, Fixed).run(demo_problem, start_of(demo_problem), Uninterrupted())
+        Continued(smoke.continued).run(demo_problem, start_of(demo_problem), Uninterrupted())
 
 
 def test_stages_cannot_score_the_test_split(demo_problem: Problem) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.image.problem import masked_loss
+from tasks.losses import masked_loss
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])

@@ -1,0 +1,38 @@
+"""The inverse Hessian by conjugate gradients (Rajeswaran et al. 2019; Hestenes and Stiefel 1952)."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from methods.hypergradient.functional import Parameters
+from methods.hypergradient.inverse import Product, dot, through_both_levels
+from methods.hypergradient.probe import Probe
+
+
+def conjugate_gradients(probe: Probe, terms: int) -> Tensor:
+    """Return q with H^-1 v from ``terms`` iterations that start at 0, shape (n,).
+
+    Stops early where the residual vanishes, and where the curvature along the direction is not
+    positive: beyond it H x = v has no minimum to approach.
+    """
+    return through_both_levels(probe, partial(_iterate, terms=terms))
+
+
+def _iterate(product: Product, v: Parameters, terms: int) -> Parameters:
+    x = {name: torch.zeros_like(value) for name, value in v.items()}
+    residual, direction, square = v, v, dot(v, v)
+    first = square
+    for _ in range(terms):
+        curved = product(direction)
+        curvature = dot(direction, curved)
+        if square <= torch.finfo(square.dtype).eps ** 2 * first or curvature <= 0:
+            break
+        step = square / curvature
+        x = {name: value + step * direction[name] for name, value in x.items()}
+        residual = {name: value - step * curved[name] for name, value in residual.items()}
+        before, square = square, dot(residual, residual)
+        direction = {name: value + square / before * direction[name] for name, value in residual.items()}
+    return x

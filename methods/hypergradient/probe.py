@@ -1,0 +1,59 @@
+"""What a hypergradient is asked: one point, the losses around it, and the validation gradient there.
+
+The learned weights descend on L_val. TapWeight's chain rule through its two lower levels, with the
+proximal term gamma ||omega - theta||^2 (arXiv 2410.10006, Eq. 5), is
+
+    d L_val / d s_i = -2 gamma  u . grad L_i(theta),   u = H_I^-1 [H_II^-1 v]_B,
+
+with v the gradient of L_val at omega, H_II the Hessian of level II, H_I that of level I, and B the
+parameters that theta and omega share. The released code takes the identity for both inverses: u = v_B.
+Bi-level TapWeight has one body: H_II is absent and the factor is 1. A hypergradient returns
+q_i = u . grad L_i; the factor belongs to the learning rate of the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from methods.hypergradient.functional import Function, Loss, Parameters, as_function, full_precision
+
+
+@dataclass(frozen=True)
+class LevelTwo:
+    """Level II at this step: its loss L_tr + gamma ||omega - theta||^2 as a function of (omega, theta)."""
+
+    loss: Callable[[Parameters, Parameters], Tensor]
+    omega: Parameters  # with its head
+    gamma: float
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One question. n objectives; parameters by name, the encoder's as ``encoder.NAME``."""
+
+    losses: Function  # theta -> (n,), of one pretraining batch; accepts some of the parameters only
+    theta: Parameters  # with the objective heads
+    v: Parameters  # gradient of L_val with respect to omega and its head
+    s: Tensor  # (n,), the present weights
+    level_two: LevelTwo | None = None  # None where one body is trained
+    base: Tensor | None = None  # (n,), ``losses(theta)`` where the training pass has just given it
+
+
+class Hypergradient(Protocol):
+    """A way to compute q."""
+
+    def __call__(self, probe: Probe) -> Tensor:
+        """Return q, shape (n,)."""
+
+
+def validation_gradient(encoder: nn.Module, head: nn.Module, loss: Loss) -> Parameters:
+    """Return v, the gradient of ``loss`` with respect to the parameters of encoder and head, by name."""
+    function, parameters = as_function(encoder, head, loss)
+    with full_precision(next(iter(parameters.values())).device):
+        gradient: Parameters = torch.func.grad(function)(parameters)
+    return gradient
