@@ -34,7 +34,7 @@ def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        ({"methods": "tapwieght"}, ["method: 'tapwieght'", "did you mean tapweight"]),
+        ({"methods": "tapwieght"}, ["--methods: 'tapwieght'", "did you mean tapweight"]),
         ({"methods": " , "}, ["--methods", "at least one", "finetune"]),
         ({"tasks": "moleculenet:bacee"}, ["task: 'moleculenet:bacee'", "did you mean bace"]),
         ({"tasks": "molnet:bace"}, ["suite: 'molnet'", "moleculenet"]),
