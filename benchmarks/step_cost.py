@@ -1,87 +1,152 @@
-"""Seconds of one pretraining step: ``cp`` against ``tapweight``, on molecule images of the demo suite.
+"""Seconds and memory of one pretraining step of every method, relative to a ``cp`` step.
 
-    python benchmarks/step_cost.py [--protocol small] [--repeats 15] [--threads 1]
+    python benchmarks/step_cost.py [--encoder image|text] [--protocol small] [--methods cp,tapweight,...]
+        [--set KEY=VALUE ...] [--variants] [--steps 12] [--rounds 3] [--threads 1]
 
-Prints medians of one run and their ratios. "tapweight, every step" moves levels II and III after each
-pretraining step; "every k" is the average over k steps, as the protocol has it.
+Each method's own pretraining stage runs ``--steps`` steps, in a process of its own, ``--rounds`` times in
+turn. Printed: the median over rounds of the mean seconds of a step, the smallest and largest round, the
+ratio to ``cp`` of the same rounds, and the peak memory of the stage. The first four
+steps are not counted, so that a mean over a whole cycle of the upper level needs a multiple of its period.
+``--variants`` adds tapweight with other hypergradients, and theta and omega trained side by side.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-import torch
+WARM = 4  # steps that are not counted
+EXACT = ("tapweight.unroll_one=1", "tapweight.point=post")
+# label -> (method, assignments)
+VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "tapweight, exact (forward, every step)": ("tapweight", (*EXACT, "tapweight.hypergradient.name=forward")),
+    "tapweight, central, every step": ("tapweight", (*EXACT, "tapweight.hypergradient.name=central")),
+    "tapweight, backward, every step": ("tapweight", (*EXACT, "tapweight.hypergradient.name=backward")),
+    "tapweight, one-sided, every step": (
+        "tapweight", ("tapweight.unroll_one=1", "tapweight.point=pre", "tapweight.hypergradient.name=one-sided"),
+    ),
+    "tapweight, as released, every step": ("tapweight", (*EXACT, "tapweight.hypergradient.name=as-released")),
+    "tapweight, forward, every 4": (
+        "tapweight", ("tapweight.unroll_one=4", "tapweight.point=post", "tapweight.hypergradient.name=forward"),
+    ),
+    "tapweight, central, every 4": (
+        "tapweight", ("tapweight.unroll_one=4", "tapweight.point=post", "tapweight.hypergradient.name=central"),
+    ),
+    "tapweight, one-sided, every 4": (
+        "tapweight", ("tapweight.unroll_one=4", "tapweight.point=pre", "tapweight.hypergradient.name=one-sided"),
+    ),
+    "theta and omega side by side": ("tapweight", ("tapweight.unroll_one=1", "tapweight.unroll_two=1000000")),
+}  # fmt: skip
 
-from bench.commands.prepare import prepare_pairs
-from bench.protocol_files import load
-from methods import METHODS
-from methods.hypergradient.forward import alignment, validation_gradient
-from methods.settings import TriLevelSettings
-from tasks import BACKBONES
-from tasks.catalogue import get
+
+class Timed:
+    """A context that times each step of a stage."""
+
+    def __init__(self, steps: int) -> None:
+        self.count, self.seconds = steps, list[float]()
+
+    def steps(self, total: int, parts: Mapping[str, Any], examples: int) -> Iterator[int]:
+        """Yield ``--steps`` steps, whatever the stage asks for."""
+        for step in range(min(self.count, total)):
+            begin = time.perf_counter()
+            yield step
+            self.seconds.append(time.perf_counter() - begin)
 
 
-def median(step: Callable[[], object], repeats: int) -> float:
-    """Return the median seconds of ``step`` after two warm-up calls."""
-    spent = []
-    for repeat in range(repeats + 2):
-        begin = time.perf_counter()
-        step()
-        if repeat >= 2:
-            spent.append(time.perf_counter() - begin)
-    return statistics.median(spent)
+def measure(method: str, assignments: list[str], encoder: str, protocol: str, steps: int) -> dict[str, float]:
+    """Run the pretraining stage of ``method`` in this process."""
+    import torch
+    from text_sized import TextSized
+
+    from bench import memory
+    from bench.protocol_files import load
+    from methods import METHODS
+    from methods.stages.finetune import FineTune
+    from tasks import BACKBONES
+    from tasks.catalogue import get
+    from tasks.problem import Problem
+
+    task, entry = get("demo:logp"), METHODS.get(method)
+    # The demo suite is smaller than the corpus of `small`; the cost of a step does not depend on it.
+    rules = load(protocol, ["corpus.molecules=1600", "corpus.clusters=[4, 8, 16]", *assignments])
+    settings = rules.resolve(entry, task, "resnet18").settings
+    problem: Problem = TextSized()
+    if encoder == "image":
+        backbone = BACKBONES.get("resnet18")
+        problem, _ = backbone.build(backbone.describe(task, settings, 0), settings, "cpu")
+    start = {"encoder": problem.encoder().state_dict(), "heads": problem.objective_heads().state_dict()}
+    stage = [stage for stage in entry.stages(settings) if not isinstance(stage, FineTune)][-1]
+    context = Timed(steps + WARM)
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    memory.reset("cpu")
+    before = memory.peak("cpu")
+    stage.run(problem, start, context)
+    return {"seconds": statistics.fmean(context.seconds[WARM:]), "bytes": memory.peak("cpu") - before}
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--encoder", choices=("image", "text"), default="image")
     parser.add_argument("--protocol", default="small")
-    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--methods", default="cp,tapweight")
+    parser.add_argument("--set", action="append", default=[], dest="assignments")
+    parser.add_argument("--variants", action="store_true")
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--one", default="", help=argparse.SUPPRESS)  # what a child process measures, as JSON
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    task = get("demo:logp")
-    # The demo suite is smaller than the corpus of `small`; the cost of a step does not depend on it.
-    changes = ["corpus.molecules=1600", "corpus.clusters=[4, 8, 16]"]
-    rules = load(options.protocol, changes)
-    prepare_pairs([("tapweight", task, "resnet18")], rules, mirror=None, download=False, workers=2)
-    settings = rules.resolve(METHODS.get("tapweight"), task, "resnet18").settings
-    two = settings.method
-    assert isinstance(two, TriLevelSettings)
-    backbone = BACKBONES.get("resnet18")
-    problem, _ = backbone.build(backbone.describe(task, settings, 0), settings, "cpu")
-    theta, omega = problem.encoder().train(), problem.encoder().train()
-    heads, head = problem.objective_heads(), problem.downstream_head()
-    batch = problem.stream("corpus", settings.continued.batch, "cost").batch(0)
-    train = problem.stream("train", two.batch, "cost").batch(0)
-    val = problem.stream("val", two.validation_batch, "cost").batch(0)
-    v = validation_gradient(omega, head, lambda e, h: problem.downstream_loss(e, h, val))
+    if options.one:
+        print(json.dumps(measure(**json.loads(options.one))))
+        return
+    _prepare(options.protocol)
+    wanted: dict[str, tuple[str, tuple[str, ...]]] = {"cp": ("cp", ())}
+    wanted |= {name: (name, ()) for name in options.methods.split(",")}
+    wanted |= VARIANTS if options.variants else {}
+    rounds: dict[str, list[dict[str, float]]] = {label: [] for label in wanted}
+    for _ in range(options.rounds):
+        for label, (method, assignments) in wanted.items():
+            request = {
+                "method": method, "assignments": [*options.assignments, *assignments], "encoder": options.encoder,
+                "protocol": options.protocol, "steps": options.steps,
+            }  # fmt: skip
+            rounds[label].append(_child(request, options.threads))
+    print(f"{options.encoder} encoder, protocol {options.protocol}, {' '.join(options.assignments)} "
+          f"{options.threads} thread(s), {options.rounds} rounds of {options.steps} steps")  # fmt: skip
+    print(f"{'':44s} {'ms/step':>8s} {'min':>8s} {'max':>8s} {'x cp':>6s} {'MiB':>6s}")
+    for label, found in rounds.items():
+        seconds = [1000 * one["seconds"] for one in found]
+        ratio = statistics.median(one["seconds"] / cp["seconds"] for one, cp in zip(found, rounds["cp"], strict=True))
+        memory = statistics.median(one["bytes"] for one in found) / 2**20
+        print(f"{label:44s} {statistics.median(seconds):8.1f} {min(seconds):8.1f} {max(seconds):8.1f} "
+              f"{ratio:6.2f} {memory:6.0f}")  # fmt: skip
 
-    parts = {
-        f"cp step (forward + backward, batch {settings.continued.batch})": lambda: (
-            problem.objective_losses(theta, heads, batch).mean().backward()
-        ),
-        f"level II (forward + backward, batch {two.batch})": lambda: problem.downstream_loss(
-            omega, head, train
-        ).backward(),
-        f"validation gradient (batch {two.validation_batch})": lambda: validation_gradient(
-            omega, head, lambda e, h: problem.downstream_loss(e, h, val)
-        ),
-        "alignment (one forward-mode pass)": lambda: alignment(
-            theta, heads, lambda e, h: problem.objective_losses(e, h, batch), v
-        ),
-        "views of a corpus batch": lambda: problem.stream("corpus", settings.continued.batch, "cost").batch(1),
-    }
-    seconds = {name: median(step, options.repeats) for name, step in parts.items()}
-    cp, level_two, gradient, probe, views = seconds.values()
-    seconds["tapweight step, every step"] = cp + level_two + gradient + probe
-    seconds[f"tapweight step, every {two.every} (the protocol's)"] = cp + (level_two + gradient + probe) / two.every
-    print(f"protocol {options.protocol}, {options.threads} thread(s), medians of {options.repeats}")
-    for name, value in seconds.items():
-        print(f"{name:48s} {1000 * value:8.1f} ms   {(value + views) / (cp + views):5.2f} x cp with its views")
+
+def _prepare(protocol: str) -> None:
+    from bench.commands.prepare import prepare_pairs
+    from bench.protocol_files import load
+    from tasks.catalogue import get
+
+    rules = load(protocol, ["corpus.molecules=1600", "corpus.clusters=[4, 8, 16]"])
+    prepare_pairs([("cp", get("demo:logp"), "resnet18")], rules, mirror=None, download=False, workers=2)
+
+
+def _child(request: dict[str, Any], threads: int) -> dict[str, float]:
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, __file__, "--one", json.dumps(request)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.stderr)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
 
 
 if __name__ == "__main__":

@@ -77,13 +77,19 @@ class Problem(ABC):
         """Return fresh heads of the objectives, initialised from the seed."""
 
     @abstractmethod
-    def objective_losses(
+    def objective_terms(
         self, encoder: nn.Module, heads: nn.ModuleDict, batch: Batch, idle: Collection[str] = ()
-    ) -> Tensor:
-        """Return the n losses, shape (n,), of a "corpus" or "task" batch from as few encoder passes as possible.
+    ) -> list[Tensor]:
+        """Return the n losses of a "corpus" or "task" batch, each a scalar, from as few encoder passes as possible.
 
         The objectives in ``idle`` are the constant 0, and encoder passes that only they need are left out.
         """
+
+    def objective_losses(
+        self, encoder: nn.Module, heads: nn.ModuleDict, batch: Batch, idle: Collection[str] = ()
+    ) -> Tensor:
+        """Return :meth:`objective_terms` as one tensor, shape (n,)."""
+        return torch.stack(self.objective_terms(encoder, heads, batch, idle))
 
     @abstractmethod
     def downstream_head(self) -> nn.Module:

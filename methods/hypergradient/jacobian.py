@@ -15,15 +15,19 @@ class Jacobian:
 
     Parameters
     ----------
-    losses: (k,), with their graph, which is used up.
+    losses: k scalars with their graph, which is used up. Scalars that were stacked before cost more: a
+        pass through one of them then visits the graphs of all.
     body: the parameters of B. others: those of all heads.
     """
 
-    def __init__(self, losses: Tensor, body: Sequence[nn.Parameter], others: Sequence[nn.Parameter]) -> None:
+    def __init__(self, losses: Sequence[Tensor], body: Sequence[nn.Parameter], others: Sequence[nn.Parameter]) -> None:
         self.parameters = [parameter for parameter in (*body, *others) if parameter.requires_grad]
         size = sum(parameter.numel() for parameter in body if parameter.requires_grad)
         rows = []
-        for index, loss in enumerate(losses.unbind()):
+        for index, loss in enumerate(losses):
+            if not loss.requires_grad:  # an idle objective
+                rows.append(self.parameters[0].new_zeros(sum(parameter.numel() for parameter in self.parameters)))
+                continue
             found = torch.autograd.grad(
                 loss, self.parameters, retain_graph=index + 1 < len(losses), allow_unused=True, materialize_grads=True
             )

@@ -71,9 +71,13 @@ class Pretraining:
 
     def losses(self, batch: Batch, step: int) -> Tensor:
         """Return the n losses with their graph, shape (n,), all finite."""
-        losses = self.problem.objective_losses(self.encoder, self.heads, batch, self.idle)
-        check_finite(losses.detach(), self.problem.objectives, self.stage, step)
-        return losses
+        return torch.stack(self.terms(batch, step))
+
+    def terms(self, batch: Batch, step: int) -> list[Tensor]:
+        """Return :meth:`losses` one by one, so that a backward pass through one visits only its own graph."""
+        terms = self.problem.objective_terms(self.encoder, self.heads, batch, self.idle)
+        check_finite(torch.stack([term.detach() for term in terms]), self.problem.objectives, self.stage, step)
+        return terms
 
     def move(self, step: int) -> None:
         """Move theta and the heads along the gradient that they hold."""

@@ -59,10 +59,11 @@ class Continued(Stage):
         body.check_slopes(stream.batch(0))
         for step in context.steps(total, {**body.parts(), "rule": rule, "log": log}, self.settings.batch):
             batch = stream.batch(step)
-            losses = body.losses(batch, step)
-            measured, jacobian = on_cpu(losses), None
+            terms, jacobian = body.terms(batch, step), None
+            losses = torch.stack(terms)
+            measured = on_cpu(losses)
             if "gramian" in rule.needs:
-                jacobian = Jacobian(losses, list(body.encoder.parameters()), list(body.heads.parameters()))
+                jacobian = Jacobian(terms, list(body.encoder.parameters()), list(body.heads.parameters()))
             signals = Signals(measured, gramian=jacobian.gramian() if jacobian else None)
             if rule.before_step:
                 rule.update(signals)

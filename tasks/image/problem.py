@@ -98,10 +98,10 @@ class ImageProblem(Problem):
             outputs["planted"] = self._corpus.planted_classes
         return nn.ModuleDict({name: self._linear(classes, "head", name) for name, classes in outputs.items()})
 
-    def objective_losses(
+    def objective_terms(
         self, encoder: nn.Module, heads: nn.ModuleDict, batch: Batch, idle: Collection[str] = ()
-    ) -> Tensor:
-        """Return the losses (n,) from three passes: all classifiers read the jigsaw view (ImageMol's code)."""
+    ) -> list[Tensor]:
+        """Return the n losses from three passes: all classifiers read the jigsaw view (ImageMol's code)."""
         features = encoder(batch["jigsaw"])
         labels = {f"cluster-{k}": batch["clusters"][:, column] for column, k in enumerate(self._corpus.sizes)}
         labels["jigsaw"] = batch["order"]
@@ -112,7 +112,7 @@ class ImageProblem(Problem):
             losses[name] = functional.cross_entropy(heads[name](features), labels[name])
         if "mask-contrastive" not in idle:
             losses["mask-contrastive"] = self._mask_contrastive(encoder(batch["plain"]), encoder(batch["masked"]))
-        return torch.stack([losses[name] for name in self.objectives])
+        return [losses[name] for name in self.objectives]
 
     def _mask_contrastive(self, plain: Tensor, masked: Tensor) -> Tensor:
         """Mean distance between the features (b, d) of two views; on the unit sphere it cannot shrink them."""

@@ -62,8 +62,8 @@ class AnalyticProblem(Problem):
         # A head that no loss reads: its parameters must neither matter nor disturb.
         return nn.ModuleDict({"unused": nn.Linear(1, 1, dtype=torch.float64).requires_grad_(False)})
 
-    def objective_losses(self, encoder: nn.Module, heads: nn.ModuleDict, batch: Batch, idle: Any = ()) -> Tensor:
-        return ((encoder() - self.centres) ** 2).sum(1) / 2
+    def objective_terms(self, encoder: nn.Module, heads: nn.ModuleDict, batch: Batch, idle: Any = ()) -> list[Tensor]:
+        return list(((encoder() - self.centres) ** 2).sum(1) / 2)
 
     def downstream_head(self) -> nn.Module:
         return nn.Identity()

@@ -58,13 +58,13 @@ def test_trajectory_rows_agree(demo_problem: Problem, smoke: Settings) -> None:
 def test_a_poisoned_loss_names_objective_and_step(
     demo_problem: Problem, smoke: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = demo_problem.objective_losses
+    real = demo_problem.objective_terms
 
-    def poisoned(encoder: Any, heads: Any, batch: Any, idle: Any = ()) -> torch.Tensor:
-        losses = real(encoder, heads, batch)
-        return torch.cat([losses[:3], losses[3:4] * float("nan"), losses[4:]])
+    def poisoned(encoder: Any, heads: Any, batch: Any, idle: Any = ()) -> list[torch.Tensor]:
+        terms = real(encoder, heads, batch)
+        return [*terms[:3], terms[3] * float("nan"), *terms[4:]]
 
-    monkeypatch.setattr(demo_problem, "objective_losses", poisoned)
+    monkeypatch.setattr(demo_problem, "objective_terms", poisoned)
     with pytest.raises(ArithmeticError, match="continued, step 0: the loss 'jigsaw' is nan"):
         Continued(smoke.continued).run(demo_problem, start_of(demo_problem), Uninterrupted())
 

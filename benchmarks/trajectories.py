@@ -1,0 +1,99 @@
+"""Do two ways of learning the weights differ? Final weights over seeds, compared by exact permutation tests.
+
+    python benchmarks/trajectories.py --task bace --protocol small --seeds 0-9 --out FOLDER \\
+        --variant exact tapweight.unroll_one=1 tapweight.rate=0.02 --variant default
+
+Each variant is a name and assignments on top of the protocol; the first is what the others are compared
+with. Only the stages up to the learning one run, on the starting weights that the cache holds. Results are
+kept in FOLDER, one JSON file for each variant and seed, so that a second call goes on, and two calls with
+different seeds can run at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import artifacts, chain
+from bench.files import digest, write_json
+from bench.plan import parse_seeds
+from bench.protocol_files import load
+from leaderboard.holm import holm
+from leaderboard.permutation import two_sample
+from methods.stages.finetune import FineTune
+from tasks import BACKBONES
+from tasks.catalogue import get
+
+
+class Plain:
+    """A context without checkpoints."""
+
+    def steps(self, total: int, parts: Mapping[str, Any], examples: int) -> Iterator[int]:
+        """Yield every step."""
+        return iter(range(total))
+
+
+def learn(method: str, task: str, protocol: str, assignments: list[str], seed: int) -> dict[str, Any]:
+    """Return the trajectory of one run and its seconds."""
+    import torch
+
+    torch.set_num_threads(1)
+    info = get(task)
+    planned = chain.build(method, info.id, BACKBONE[info.inputs], seed, load(protocol, assignments))
+    result = None
+    for link in planned.links:
+        if isinstance(link.stage, FineTune):
+            break
+        if link.done:
+            result = artifacts.load(artifacts.folder(link.stage.name, link.digest))[0]
+            continue
+        problem, _ = BACKBONES.get(planned.cell.backbone).build(link.spec, planned.resolved.settings, "cpu")
+        begin = time.perf_counter()
+        result = link.stage.run(problem, result.weights if result else {}, Plain())
+    assert result is not None
+    return {"seconds": time.perf_counter() - begin, **result.log["trajectory"]}
+
+
+BACKBONE = {"molecule": "resnet18", "vector": "analytic"}
+
+
+def main() -> None:
+    """Run what is missing, then compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--method", default="tapweight")
+    parser.add_argument("--task", required=True)
+    parser.add_argument("--protocol", default="small")
+    parser.add_argument("--seeds", default="0-9")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--variant", nargs="+", action="append", required=True, metavar="NAME [KEY=VALUE]")
+    options = parser.parse_args()
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name, *assignments in options.variant:
+        for seed in parse_seeds(options.seeds):
+            request = [options.method, options.task, options.protocol, assignments]
+            path = options.out / f"{options.task.replace(':', '-')}-{name}-{digest(request)}-{seed}.json"
+            if not path.is_file():
+                write_json(path, learn(options.method, options.task, options.protocol, assignments, seed))
+            found.setdefault(name, []).append(json.loads(path.read_text(encoding="utf-8")))
+    names = list(found)
+    objectives = found[names[0]][0]["objectives"]
+    final = {name: np.array([run["weights"][-1] for run in runs]) for name, runs in found.items()}
+    print(f"{options.task}, protocol {options.protocol}, {len(final[names[0]])} seeds; final weights, mean +- sd")
+    for name in names:
+        cells = (f"{m:.3f} +- {s:.3f}" for m, s in zip(final[name].mean(0), final[name].std(0, ddof=1), strict=True))
+        print(f"{name:24s} {np.mean([run['seconds'] for run in found[name]]):7.1f} s  {'  '.join(cells)}")
+    for name in names[1:]:
+        tests = [two_sample(final[name][:, k].tolist(), final[names[0]][:, k].tolist(), seed=0).p
+                 for k in range(len(objectives))]  # fmt: skip
+        print(f"{name} against {names[0]}: p after Holm "
+              + ", ".join(f"{o} {p:.3f}" for o, p in zip(objectives, holm(tests), strict=True)))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
