@@ -24,8 +24,10 @@ from bench import artifacts, chain
 from bench.files import digest, write_json
 from bench.plan import parse_seeds
 from bench.protocol_files import load
+from leaderboard.content import WeightCurves, WeightPicture
 from leaderboard.holm import holm
 from leaderboard.permutation import two_sample
+from leaderboard.trajectories import draw
 from methods.stages.finetune import FineTune
 from tasks import BACKBONES
 from tasks.catalogue import get
@@ -72,6 +74,9 @@ def main() -> None:
     parser.add_argument("--seeds", default="0-9")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--variant", nargs="+", action="append", required=True, metavar="NAME [KEY=VALUE]")
+    parser.add_argument(
+        "--picture", type=Path, help="draw the weights of all variants side by side into it"
+    )
     options = parser.parse_args()
     found: dict[str, list[dict[str, Any]]] = {}
     for name, *assignments in options.variant:
@@ -93,6 +98,20 @@ def main() -> None:
                  for k in range(len(objectives))]  # fmt: skip
         print(f"{name} against {names[0]}: p after Holm "
               + ", ".join(f"{o} {p:.3f}" for o, p in zip(objectives, holm(tests), strict=True)))  # fmt: skip
+    if options.picture:
+        curves = [drawn(name, runs) for name, runs in found.items()]
+        picture = WeightPicture(task=options.task, file=options.picture.name, curves=curves)
+        draw(options.picture.parent, options.protocol, picture)
+
+
+def drawn(name: str, runs: list[dict[str, Any]]) -> WeightCurves:
+    """Return the mean and spread of the weights over seeds, at most 200 points."""
+    keep = np.linspace(0, len(runs[0]["steps"]) - 1, min(200, len(runs[0]["steps"]))).round().astype(int)
+    weights = np.array([run["weights"] for run in runs])[:, keep]  # (seeds, u, n)
+    return WeightCurves(
+        row=name, control_of=None, objectives=runs[0]["objectives"], seeds=len(runs), note=None,
+        steps=[runs[0]["steps"][k] for k in keep], mean=weights.mean(0).tolist(), sd=weights.std(0, ddof=1).tolist(),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
