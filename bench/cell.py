@@ -14,6 +14,7 @@ from bench import artifacts, memory, provenance, records
 from bench.errors import BenchError, RequestError
 from bench.records import Cell, Failure, Record, Trajectory
 from bench.work import Work, title
+from tasks import BACKBONES
 
 if TYPE_CHECKING:
     from methods.stage import Model, StageResult
@@ -76,10 +77,12 @@ def measure(work: Work, marks: bool) -> Record:
         higher_is_better=planned.task.higher_is_better,
         marks=marks,
         control_of=planned.method.control_of,
+        published=BACKBONES.get(planned.cell.backbone).modality in planned.method.published,
         scores=scores,
         primary="best",
         chosen_step=int(log.get("chosen_step", 0)),
         trajectory=Trajectory(**log["trajectory"]) if planned.method.learns else None,
+        budget=log.get("budget"),
         seconds=seconds | {"score": time.perf_counter() - begin},
         shared_seconds=shared_seconds,
         peak_memory_bytes=max(peak, memory.peak(work.device)),

@@ -16,6 +16,7 @@ from methods.method import Method
 from methods.settings import Settings
 from tasks import BACKBONES, catalogue
 from tasks.info import TaskInfo
+from tasks.settings import Section
 
 
 class Override(BaseModel):
@@ -88,20 +89,29 @@ class Protocol:
             values |= change
             origins |= dict.fromkeys(change, origin)
         given = nested(values)
+        own = self._own(method, given, origins)
+        parts = [METHODS.get(name) for name in method.made_of(own)]
+        others = {part.section: section for part in parts if (section := self._own(part, given, origins))}
         sections = {name: given[name] for name in Settings.model_fields if name in given}
         try:
-            if method.options is not None and method.section is not None:
-                sections["method"] = method.options.model_validate(given.get(method.section, {}))
-            settings = Settings.model_validate(sections)
+            settings = Settings.model_validate(sections | {"method": own, "others": others})
         except ValidationError as error:
-            section = f"{method.section}." if method.options and error.title == method.options.__name__ else ""
-            raise RequestError(_explain(f"protocol {self.name}", error, section, origins)) from error
+            raise RequestError(_explain(f"protocol {self.name}", error, "", origins)) from error
         if abs(sum(settings.corpus.shares.values()) - 1) > 1e-6:
             where = _where(f"protocol {self.name}", "corpus.shares", origins)
             total = sum(settings.corpus.shares.values())
             raise RequestError(f"{where}: corpus.shares: expected shares that sum to 1, got {total:g}")
-        used = {*Settings.model_fields, method.section}
+        used = {*Settings.model_fields, method.section, *others}
         return Resolved(settings, {key: value for key, value in origins.items() if key.split(".")[0] in used})
+
+    def _own(self, method: Method, given: Mapping[str, Any], origins: Mapping[str, str]) -> Section | None:
+        """Return the section of a method's own, if it has one; raises as :meth:`resolve`."""
+        if method.options is None or method.section is None:
+            return None
+        try:
+            return method.options.model_validate(given.get(method.section, {}))
+        except ValidationError as error:
+            raise RequestError(_explain(f"protocol {self.name}", error, f"{method.section}.", origins)) from error
 
     def content(self) -> dict[str, Any]:
         """Return the protocol as JSON values, for a job's payload."""
@@ -137,7 +147,7 @@ def parse(content: Mapping[str, Any], origin: str) -> Protocol:
 
 def known_keys() -> set[str]:
     """Every key that a section may hold: of the common ones, and of each method's own."""
-    keys = model_keys(Settings) - {"method"}
+    keys = model_keys(Settings) - {"method", "others"}
     for name in METHODS.names():
         entry = METHODS.get(name)
         if entry.section and entry.options:

@@ -58,10 +58,12 @@ class Record(Cell):
     higher_is_better: bool
     marks: bool  # whether the protocol supports significance marks at all (smoke does not)
     control_of: str | None = None  # for a null control: the method whose weights it is the null of
+    published: bool = True  # whether a paper evaluates the method on the modality of the backbone; else ours
     scores: dict[str, dict[str, dict[str, float]]]  # read-out -> "val" or "test" -> metric -> value, metric units
     primary: str  # the read-out that tables show
     chosen_step: int  # fine-tuning epoch of the primary read-out
     trajectory: Trajectory | None = None
+    budget: dict[str, int] | None = None  # of a search: trials; pretraining_steps, finetuning_epochs (at most) of all
     seconds: dict[str, float]  # stage -> wall seconds spent in this cell
     shared_seconds: dict[str, float]  # stage -> wall seconds of the shared artifact, paid once
     peak_memory_bytes: int

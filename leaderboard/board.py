@@ -9,7 +9,8 @@ from bench.records import Record
 from leaderboard.compare import compare_with_focus, mark_ties, smallest_effect_seen
 from leaderboard.content import Board, Entry, Lacking, Row, TaskTable, WeightPicture
 from leaderboard.grid import Plan, Slot, row_labels
-from leaderboard.summary import cost, other_readouts, summarise
+from leaderboard.nulls import against_nulls
+from leaderboard.summary import budgets, cost, other_readouts, summarise
 from leaderboard.weights import curves
 
 BASELINE = "finetune"
@@ -113,6 +114,8 @@ def _task(
             cost=cost(records[row.label], baseline),
             planned=len(slots[row.label]),
             skipped=skipped.get((row.method, task)),
+            published=all(record.published for record in records[row.label]),
+            budgets=budgets(records[row.label]),
         )
         for row in rows
     ]
@@ -130,6 +133,7 @@ def _task(
         no_marks=no_marks,
         no_ties=mark_ties(compared, better, marks),
         smallest_effect=None if no_marks else smallest_effect_seen(compared, comparisons),
+        learned=against_nulls(rows, records, f"{protocol}/{task}", marks),
     )
 
 

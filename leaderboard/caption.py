@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from leaderboard.content import Board, TaskTable
+from leaderboard.content import Board, Procedure, TaskTable
 from leaderboard.floors import ALPHA
 
+OURS = "°"
 METRICS = {"roc_auc": "ROC-AUC", "rmse": "RMSE", "mae": "MAE"}
 
 
@@ -20,6 +21,9 @@ def caption(board: Board, tasks: Sequence[TaskTable]) -> list[str]:
     ]
     if any(entry.incomplete for entry in entries):
         lines.append("†: fewer seeds than planned; what lacks is named below.")
+    if any(entry.summary and not entry.published for entry in entries):
+        lines.append(f"{OURS}: ours: no paper evaluates this combination of method and modality.")
+    lines += _budgets(tasks)
     lines += _ties(tasks)
     lines += _marks(board, tasks)
     if any(row.control_of for row in board.rows):
@@ -49,6 +53,42 @@ def ranges(numbers: Sequence[int]) -> str:
     return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
+def procedures(found: Sequence[Procedure]) -> str:
+    """Name the tests that were done, each kind once."""
+    kinds: dict[str, None] = {}
+    for one in found:
+        how = (
+            f"exact over {one.splits:,} splits"
+            if one.exact
+            else f"{one.splits:,} draws, generator seed {one.generator_seed}"
+        )
+        unequal = " (n differs)" if one.statistic == "Welch t" else ""
+        kinds[f"two-sided {one.pairing} permutation test of the {one.statistic}{unequal}, {how}"] = None
+    return "; ".join(kinds)
+
+
+def _budgets(tasks: Sequence[TaskTable]) -> list[str]:
+    """What each row that searches spent: one line, by task where tasks differ."""
+    spent: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for task in tasks:
+        for entry in task.entries:
+            if entry.budgets:
+                spent[entry.row][" or ".join(map(_budget, entry.budgets))].append(task.name)
+    return [
+        f"{row}: "
+        + "; ".join(text + (f" on {', '.join(names)}" if len(texts) > 1 else "") for text, names in texts.items())
+        + ", chosen on validation."
+        for row, texts in spent.items()
+    ]
+
+
+def _budget(budget: Mapping[str, int]) -> str:
+    return (
+        f"{budget['trials']:,} trials ({budget['pretraining_steps']:,} pretraining steps, "
+        f"at most {budget['finetuning_epochs']:,} fine-tuning epochs)"
+    )
+
+
 def _directions(tasks: Sequence[TaskTable]) -> str:
     found = {metric_name(task.metric): task.higher_is_better for task in tasks}
     return ", ".join(f"{name} {'↑ larger' if higher else '↓ smaller'} is better" for name, higher in found.items())
@@ -71,7 +111,8 @@ def _marks(board: Board, tasks: Sequence[TaskTable]) -> list[str]:
         families = sorted({comparison.family_size for task in marked for comparison in task.comparisons})
         lines.append(
             f"▲ / ▼: better / worse than the focus method {board.focus} (p <= {ALPHA} after Holm over the "
-            f"{_joined([str(size) for size in families], ' or ')} comparisons of one task; {_tests(marked)})."
+            f"{_joined([str(size) for size in families], ' or ')} comparisons of one task; "
+            f"{procedures([comparison for task in marked for comparison in task.comparisons])})."
         )
         effects = [f"{task.name} {task.smallest_effect:.2g}" for task in marked if task.smallest_effect is not None]
         if effects:
@@ -82,20 +123,6 @@ def _marks(board: Board, tasks: Sequence[TaskTable]) -> list[str]:
     return lines + [
         f"No marks against {board.focus}{where}: {reason}." for where, reason in _grouped(tasks, "no_marks")
     ]
-
-
-def _tests(tasks: Sequence[TaskTable]) -> str:
-    found: dict[str, None] = {}
-    for comparison in (comparison for task in tasks for comparison in task.comparisons):
-        how = (
-            f"exact over {comparison.splits:,} splits"
-            if comparison.exact
-            else f"{comparison.splits:,} draws, generator seed {comparison.generator_seed}"
-        )
-        unequal = " (n differs)" if comparison.statistic == "Welch t" else ""
-        test = f"two-sided {comparison.pairing} permutation test of the {comparison.statistic}{unequal}"
-        found[f"{test}, {how}"] = None
-    return "; ".join(found)
 
 
 def _grouped(tasks: Sequence[TaskTable], name: str) -> list[tuple[str, str]]:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from leaderboard.content import Comparison, Entry, Summary
+from leaderboard.content import Comparison, Entry, Procedure, Summary
 from leaderboard.floors import ALPHA, refusal, smallest_effect, smallest_p
 from leaderboard.holm import holm
-from leaderboard.permutation import two_sample
+from leaderboard.permutation import Outcome, two_sample
 
 GENERATOR_SEED = 0  # of every test that draws, so that a comparison does not depend on the others
+NO_SIGNIFICANCE = "this protocol supports no significance at any number of seeds"
 
 
 def compare_with_focus(
@@ -38,9 +39,7 @@ def compare_with_focus(
     found = [_compare(own, other, family, len(others), higher_is_better) for other in others]
     if not marks:
         blank = {"p": None, "p_focus_better": None}
-        return [
-            comparison.model_copy(update=blank) for comparison in found
-        ], "this protocol supports no significance at any number of seeds"
+        return [comparison.model_copy(update=blank) for comparison in found], NO_SIGNIFICANCE
     for comparison, p in zip(found, holm([comparison.p or 0.0 for comparison in found]), strict=True):
         comparison.p_holm = p
     refused = refusal([(comparison.n_focus, comparison.n_other) for comparison in found])
@@ -59,7 +58,7 @@ def mark_ties(entries: Sequence[Entry], higher_is_better: bool, marks: bool) -> 
     """
     present = [(entry, entry.summary) for entry in entries if entry.summary]
     if not marks:
-        return "this protocol supports no significance at any number of seeds"
+        return NO_SIGNIFICANCE
     if len(present) < 2:
         return "there is nothing to compare with"
     best, top = max(present, key=lambda pair: _turned(pair[1], higher_is_better).mean())
@@ -90,6 +89,17 @@ def probability_better(a: Sequence[float], b: Sequence[float]) -> float:
     return float(np.mean((difference > 0) + 0.5 * (difference == 0)))
 
 
+def procedure_of(test: Outcome) -> Procedure:
+    """What the file says of a test beside its p-value."""
+    return Procedure(
+        statistic=test.statistic,
+        pairing=test.pairing,
+        exact=test.exact,
+        splits=test.splits,
+        generator_seed=test.seed,
+    )
+
+
 def _compare(own: Entry, other: Entry, family: str, size: int, higher_is_better: bool) -> Comparison:
     assert own.summary
     assert other.summary
@@ -98,13 +108,9 @@ def _compare(own: Entry, other: Entry, family: str, size: int, higher_is_better:
     effect = float(a.mean() - b.mean())
     pooled = _pooled_sd(a, b)
     return Comparison(
+        **procedure_of(test).model_dump(),
         focus=own.row,
         other=other.row,
-        statistic=test.statistic,
-        pairing=test.pairing,
-        exact=test.exact,
-        splits=test.splits,
-        generator_seed=test.seed,
         n_focus=len(a),
         n_other=len(b),
         incomplete=own.incomplete or other.incomplete,

@@ -5,9 +5,10 @@ Numbers are full floats in the units of the metric. ``None`` stands where a numb
 
 from __future__ import annotations
 
+from statistics import fmean
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, computed_field
 
 
 class Summary(BaseModel):
@@ -40,6 +41,8 @@ class Entry(BaseModel):
     cost: Cost | None
     planned: int  # cells asked for
     skipped: str | None  # why this pair is not run at all
+    published: bool = True  # whether a paper evaluates the method on what the backbone reads
+    budgets: list[dict[str, int]] = []  # of methods that search: what their cells spent on trials, without repeats
     tied_with_best: bool = False  # descriptive
     mark: Literal["better", "worse"] | None = None  # than the focus method, after correction
 
@@ -49,16 +52,21 @@ class Entry(BaseModel):
         return (self.summary.n if self.summary else 0) < self.planned
 
 
-class Comparison(BaseModel):
-    """The focus method against one other row on one task; effects are positive where the focus is better."""
+class Procedure(BaseModel):
+    """How a permutation test was done."""
 
-    focus: str
-    other: str
     statistic: str
     pairing: Literal["unpaired", "paired"]
     exact: bool
     splits: int  # enumerated, or drawn
     generator_seed: int | None
+
+
+class Comparison(Procedure):
+    """The focus method against one other row on one task; effects are positive where the focus is better."""
+
+    focus: str
+    other: str
     n_focus: int
     n_other: int
     incomplete: bool  # either side has fewer seeds than planned
@@ -75,6 +83,56 @@ class Comparison(BaseModel):
     identities_other: list[str]
 
 
+class FinalWeight(BaseModel):
+    """One objective's weight when training ended, with and without a signal in the validation labels."""
+
+    objective: str
+    weights: list[float]  # of the method's runs
+    null_weights: list[float]  # of its control's runs
+    p: float | None = None  # two-sided; None without a control, or where the protocol supports no significance
+    p_holm: float | None = None  # over the objectives of this method on this task
+    differs: bool = False
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def mean(self) -> float:
+        """Mean over the method's runs."""
+        return fmean(self.weights)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def null_mean(self) -> float | None:
+        """Mean over the control's runs."""
+        return fmean(self.null_weights) if self.null_weights else None
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def difference(self) -> float | None:
+        """Of the two means."""
+        return None if self.null_mean is None else self.mean - self.null_mean
+
+
+class LearnedWeights(BaseModel):
+    """The final weights of one method on one task, and whether they differ from those of its null control."""
+
+    row: str
+    control: str | None  # None where none was run
+    objectives: list[FinalWeight]
+    seeds: list[int]  # in the order of the weights
+    null_seeds: list[int]
+    procedure: Procedure | None  # None where nothing was tested
+    family: str
+    no_verdict: str | None  # why nothing is said about a difference
+    note: str | None  # which runs were left out, and why
+    identities: list[str]
+    null_identities: list[str]
+
+    @property
+    def clearest(self) -> FinalWeight:
+        """The objective with the smallest p."""
+        return min(self.objectives, key=lambda weight: 1.0 if weight.p is None else weight.p)
+
+
 class TaskTable(BaseModel):
     """Everything about one task under one protocol."""
 
@@ -87,6 +145,7 @@ class TaskTable(BaseModel):
     no_marks: str | None  # why the comparisons carry no marks
     no_ties: str | None  # why no group is bold
     smallest_effect: float | None  # found with probability 0.8 by the family's first step, metric units
+    learned: list[LearnedWeights]  # of the methods that have weight trajectories here
 
     @property
     def suite(self) -> str:
@@ -123,6 +182,7 @@ class WeightCurves(BaseModel):
     row: str
     control_of: str | None
     objectives: list[str]
+    unit: Literal["pretraining step", "trial"]  # of the steps
     steps: list[int]  # (u,)
     mean: list[list[float]]  # (u, n)
     sd: list[list[float]] | None  # (u, n); None for a single seed

@@ -39,12 +39,12 @@ def seeds_needed(family: int) -> int:
 
 
 def refusal(sizes: Sequence[tuple[int, int]]) -> str | None:
-    """Say in one line why a family gets no marks, or return None where it may.
+    """Say in one line why no test of a family can come out significant, or return None where one can.
 
     Parameters
     ----------
     sizes: the number of scores on either side of each of the family's m tests. Holm's first step
-        compares the smallest p with 0.05 / m; if no test can come that low, no mark is possible.
+        compares the smallest p with 0.05 / m; if no test can come that low, there is nothing to test.
     """
     family = len(sizes)
     n_a, n_b = min(sizes, key=lambda pair: smallest_p(*pair))
@@ -55,7 +55,7 @@ def refusal(sizes: Sequence[tuple[int, int]]) -> str | None:
     tests = "1 test" if family == 1 else f"{family} tests"
     return (
         f"{seeds} allow{'s' * (n_a == n_b == 1)} p >= {shown(floor)}, a family of {tests} needs "
-        f"p <= {shown(ALPHA / family)}: no marks; "
+        f"p <= {shown(ALPHA / family)}; "
         f"{', '.join(f'{n} seeds support a family of {largest_family(n)}' for n in sorted({4, seeds_needed(family)}))}"
     )
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import floor, log10
 
-from leaderboard.caption import caption, metric_name, ranges
+from leaderboard.caption import OURS, caption, metric_name, ranges
 from leaderboard.content import Board, Comparison, Cost, Entry, Lacking, Report, Row, Summary, TaskTable
 from leaderboard.floors import shown
+from leaderboard.learned import against_null
+from leaderboard.text import NOTHING, bullets, escaped, table
 
-NOTHING = "–"
 MARKS = {"better": "▲", "worse": "▼"}
 
 
@@ -23,12 +23,16 @@ def render(report: Report) -> str:
         blocks += _board(board)
     if report.skipped:
         rows = [[pair.method, pair.task, pair.reason] for pair in report.skipped]
-        blocks += ["## Skipped", _table(["method", "task", "reason"], rows)]
+        blocks += ["## Skipped", table(["method", "task", "reason"], rows)]
     if report.damaged:
-        blocks += ["## Damaged files", "No whole records; their cells are not counted as done.", _list(report.damaged)]
+        blocks += [
+            "## Damaged files",
+            "No whole records; their cells are not counted as done.",
+            bullets(report.damaged),
+        ]
     if report.set_aside:
         text = "Left out: the plan, or a record, has another identity for their cells (other settings or code)."
-        blocks += ["## Set aside", text, _list(report.set_aside)]
+        blocks += ["## Set aside", text, bullets(report.set_aside)]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -36,15 +40,17 @@ def _board(board: Board) -> list[str]:
     blocks = [f"## Protocol {board.protocol}", _counts(board)]
     for suite in dict.fromkeys(task.suite for task in board.tasks):
         tasks = [task for task in board.tasks if task.suite == suite]
-        blocks += [f"### {_escaped(suite)}", _scores(board, tasks), _list(caption(board, tasks))]
+        blocks += [f"### {escaped(suite)}", _scores(board, tasks), bullets(caption(board, tasks))]
         if any(task.comparisons for task in tasks):
-            blocks += [f"#### {_escaped(board.focus or '')} against each other method", _comparisons(tasks), _LEGEND]
+            blocks += [f"#### {escaped(board.focus or '')} against each other method", _comparisons(tasks), _LEGEND]
         if readouts := _readouts(board, tasks):
             blocks += ["#### Other read-outs", readouts]
+        if any(task.learned for task in tasks):
+            blocks += ["#### Learned weights against their null", *against_null(tasks)]
         blocks += ["#### Cost", _costs(board, tasks), _COST_LEGEND]
     if board.pictures:
-        blocks.append("### Learned weights")
-        blocks += [f"![objective weights on {_escaped(picture.task)}]({picture.file})" for picture in board.pictures]
+        blocks.append("### How the weights moved")
+        blocks += [f"![objective weights on {escaped(picture.task)}]({picture.file})" for picture in board.pictures]
     if board.missing:
         blocks += ["### Missing cells", _lacking(board.missing)]
     if board.failed:
@@ -68,7 +74,7 @@ def _scores(board: Board, tasks: Sequence[TaskTable]) -> str:
         if row.control_of and not any(line[0] == "*controls*" for line in lines):
             lines.append(["*controls*", *[""] * len(tasks)])
         lines.append([_name(row, board.focus), *(_score(task.entries[index], _decimals(task)) for task in tasks)])
-    return _table(head, lines)
+    return table(head, lines)
 
 
 def _name(row: Row, focus: str | None) -> str:
@@ -81,7 +87,8 @@ def _score(entry: Entry, decimals: int) -> str:
         return f"{NOTHING} (0)†" if entry.planned else "skipped" if entry.skipped else NOTHING
     text = _mean(entry.summary, decimals)
     text = f"**{text}**" if entry.tied_with_best else text
-    return f"{text} ({entry.summary.n}){'†' * entry.incomplete}{' ' + MARKS[entry.mark] if entry.mark else ''}"
+    signs = "†" * entry.incomplete + OURS * (not entry.published)
+    return f"{text} ({entry.summary.n}){signs}{' ' + MARKS[entry.mark] if entry.mark else ''}"
 
 
 def _mean(summary: Summary, decimals: int) -> str:
@@ -105,7 +112,7 @@ _LEGEND = (
 def _comparisons(tasks: Sequence[TaskTable]) -> str:
     head = ["task", "other method", "n", "gain", "gain / sd", "P(better)", "p", "p (Holm)", "r", "statistic"]
     rows = [_comparison(task, comparison) for task in tasks for comparison in task.comparisons]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _comparison(task: TaskTable, found: Comparison) -> list[str]:
@@ -133,7 +140,7 @@ def _readouts(board: Board, tasks: Sequence[TaskTable]) -> str | None:
         found = [(task, task.entries[by_label[label]].readouts.get(name)) for task in tasks]
         cells = [f"{_mean(value, _decimals(task))} ({value.n})" if value else NOTHING for task, value in found]
         rows.append([label, name, *cells])
-    return _table(["method", "read-out", *(task.name for task in tasks)], rows) if rows else None
+    return table(["method", "read-out", *(task.name for task in tasks)], rows) if rows else None
 
 
 _COST_LEGEND = (
@@ -152,7 +159,7 @@ def _costs(board: Board, tasks: Sequence[TaskTable]) -> str:
             shared |= cost.shared_seconds if cost else {}
         stages = ", ".join(f"{stage} {_seconds(value)}" for stage, value in shared.items())
         rows.append([row.label, *(_cost(cost) for cost in costs), stages or NOTHING])
-    return _table(["method", *(task.name for task in tasks), "shared"], rows)
+    return table(["method", *(task.name for task in tasks), "shared"], rows)
 
 
 def _cost(cost: Cost | None) -> str:
@@ -169,20 +176,4 @@ def _seconds(value: float) -> str:
 def _lacking(items: Sequence[Lacking]) -> str:
     failed = any(item.reason is not None for item in items)
     rows = [[item.row, item.task, ranges(item.seeds), *([item.reason or ""] if failed else [])] for item in items]
-    return _table(["method", "task", "seeds", *(["reason"] if failed else [])], rows)
-
-
-def _list(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {_escaped(line)}" for line in lines)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    from tabulate import tabulate
-
-    cells = [[_escaped(cell) for cell in row] for row in rows]
-    return tabulate(cells, [_escaped(cell) for cell in head], tablefmt="github", disable_numparse=True)
-
-
-def _escaped(text: str) -> str:
-    """One line in which no character ends a table cell or opens a tag."""
-    return re.sub(r"<(?=[A-Za-z/!?])", r"\\<", " ".join(text.split()).replace("|", "\\|"))
+    return table(["method", "task", "seeds", *(["reason"] if failed else [])], rows)

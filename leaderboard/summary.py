@@ -38,6 +38,15 @@ def other_readouts(records: Sequence[Record]) -> dict[str, Summary]:
     return found
 
 
+def budgets(records: Sequence[Record]) -> list[dict[str, int]]:
+    """What the cells of a method that searches spent on its trials, each amount once."""
+    found: list[dict[str, int]] = []
+    for record in records:
+        if record.budget and record.budget not in found:
+            found.append(record.budget)
+    return found
+
+
 def cost(records: Sequence[Record], baseline: Sequence[Record]) -> Cost | None:
     """Cost of a row on one task; ``baseline`` are the fine-tuning records of the same task.
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from bench.records import Record, Trajectory
 from leaderboard.content import WeightCurves
+from leaderboard.summary import budgets
 
 POINTS = 200  # more steps than a picture can show are thinned to this many
 
@@ -39,6 +40,7 @@ def curves(row: str, control_of: str | None, records: Sequence[Record]) -> Weigh
         row=row,
         control_of=control_of,
         objectives=list(objectives),
+        unit="trial" if any(budgets(records)) else "pretraining step",
         steps=steps,
         mean=stack.mean(axis=0).tolist(),
         sd=stack.std(axis=0, ddof=1).tolist() if len(kept) > 1 else None,

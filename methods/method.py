@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from methods.stage import Stage
     from tasks.settings import Section
 
-BACKBONES = ("resnet18",)  # a method that knows no modality runs on all
+BACKBONES = ("resnet18", "analytic")  # a method that knows no modality runs on all
 
 Stages = Callable[["Settings"], Sequence["Stage"]]
+Names = Callable[["Section | None"], Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Method:
     group: str = ""  # a name that stands for all methods of the group in a request
     extra: str = ""  # the optional extra of this project that installs what it needs
     needs: tuple[str, ...] = ()  # modules of that extra
+    made_of: Names = lambda own: ()  # from its own section: the methods whose stages, and sections, it takes
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -48,6 +50,10 @@ class Method:
         from methods.stages.start import start_stage
 
         return [start_stage(settings.start), *self.stages(settings)]
+
+    def part(self, settings: Settings) -> list[Stage]:
+        """The method's own stages, for the settings of a method that is made of this one."""
+        return list(self.stages(settings.model_copy(update={"method": settings.others.get(self.section or "")})))
 
 
 def method(
@@ -65,13 +71,14 @@ def method(
     group: str = "",
     extra: str = "",
     needs: tuple[str, ...] = (),
+    made_of: Names = lambda own: (),
 ) -> Callable[[Stages], Stages]:
     """Register the decorated function, which takes settings and returns stages, as a method."""
 
     def file(stages: Stages) -> Stages:
         entry = Method(
             name, title, paper, published, backbones, cost, stages,
-            section, options, learns, control_of, group, extra, needs,
+            section, options, learns, control_of, group, extra, needs, made_of,
         )  # fmt: skip
         METHODS.register(name)(entry)
         return stages

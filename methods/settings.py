@@ -48,6 +48,19 @@ class ContinuedSettings(Section):
     optimiser: OptimiserSettings
 
 
+class PhaseSettings(Section):
+    """What one phase of continued pretraining does otherwise than ``continued``; what is None is as there."""
+
+    steps: int | None = Field(gt=0, default=None)
+    batch: int | None = Field(gt=0, default=None)
+    optimiser: OptimiserSettings | None = None
+
+    def on(self, continued: ContinuedSettings) -> ContinuedSettings:
+        """Return ``continued`` with the changes of this phase."""
+        changes = {name: getattr(self, name) for name in PhaseSettings.model_fields}
+        return continued.model_copy(update={name: value for name, value in changes.items() if value is not None})
+
+
 class FinetuneSettings(Section):
     """Fine-tuning with early stopping on validation: the same last stage for every method."""
 
@@ -104,13 +117,45 @@ class BiLevelSettings(UpperLevelSettings):
     unroll: int = Field(gt=0)  # steps of the body before the weights move once
 
 
+class HeadOptimiserSettings(OptimiserSettings):
+    """The end-task head's own optimiser in joint training; the constants are those of TARTAN's released code."""
+
+    name: Literal["sgd", "adamw"] = "adamw"
+    lr: float = Field(ge=0, default=1e-3)
+    weight_decay: float = Field(ge=0, default=0.1)
+    clip: float | None = Field(gt=0, default=1.0)
+    schedule: Literal["constant", "cosine", "step"] = "cosine"  # TARTAN: linear, to 0 as well
+    warmup: Share = 0.06
+
+
+class JointSettings(Section):
+    """Joint training of one body on the objectives and the end task; body and steps are those of ``continued``."""
+
+    batch: int = Field(gt=0, default=128)  # of D_tr; TARTAN: 64, accumulated over two passes
+    head: HeadOptimiserSettings = HeadOptimiserSettings()
+    evaluate_every: int = Field(gt=0, default=30)  # steps between two validation scores; the last step has one too
+    patience: int = Field(gt=0, default=20)  # stop when the best of so many last scores is below the best of all
+    final_finetuning: bool = True  # fine-tune the best model at the end; the paper calls it optional
+
+
+class MetaSettings(Section):
+    """Where joint training takes v, the validation gradient that its weights learn from (TARTAN, Algorithm 1)."""
+
+    validation_batch: int = Field(gt=0, default=64)
+    meta_head: Literal["separate", "shared"] = "separate"  # shared: the body's own end-task head
+    meta_head_split: Literal["train", "dev"] = "train"  # what a separate head is trained on; TARTAN's code: dev
+    meta_batch: int = Field(gt=0, default=32)  # of the one sample that it is trained on
+    meta_steps: int = Field(gt=0, default=10)  # of its training, at most
+
+
 class Settings(TaskSettings):
-    """What one cell uses: the common sections and the method's own."""
+    """What one cell uses: the common sections, the method's own, and those of methods that it is made of."""
 
     start: StartSettings
     continued: ContinuedSettings
     finetune: FinetuneSettings
     method: SerializeAsAny[Section] | None = None
+    others: dict[str, SerializeAsAny[Section]] = Field(default={})  # of methods whose stages this one takes, by name
 
     def own(self, kind: type[Own]) -> Own:
         """Return the method's own section, which is of class ``kind``."""

@@ -18,11 +18,11 @@ class TaskInfo(BaseModel):
     suite: Name
     name: Name
     title: str
-    inputs: Literal["molecule"] = "molecule"
+    inputs: Literal["molecule", "vector"] = "molecule"
     kind: Literal["classification", "regression"]
     metric: Metric
     units: str = ""  # of the targets; empty for classes
-    file: str  # path below the mirror, or "demo:NAME" for data that is computed
+    file: str  # path below the mirror, or "KIND:NAME" for data that is computed
     sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$")  # of the uncompressed content, see tasks.sources
     smiles: str = "smiles"  # column
     targets: tuple[str, ...] = Field(min_length=1)  # columns
@@ -30,7 +30,7 @@ class TaskInfo(BaseModel):
     rows: int = Field(gt=0)  # usable rows that the file gives
     paper_rows: int | None = None
     note: str = ""  # where the rows differ from the paper's, and why
-    split: Literal["scaffold"] = "scaffold"
+    split: Literal["scaffold", "fixed"] = "scaffold"
     url: str = ""  # public address, tried after the mirror
     source: str = ""
     licence: str = ""
@@ -67,7 +67,7 @@ class SuiteInfo(BaseModel):
 
     name: Name
     title: str
-    corpus: Literal["files", "demo"]
+    corpus: Literal["files", "demo", "computed"]  # molecules of files, of the demo, or none: the backbone has its own
     planted_classes: int = Field(0, ge=0)  # > 0 adds one objective whose labels are drawn at random
     tasks: tuple[TaskInfo, ...]
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
 
-if TYPE_CHECKING:
-    from tasks.molecules.table import Table
+
+class Labelled(Protocol):
+    """Data with the real labels of all N examples."""
+
+    @property
+    def labels(self) -> NDArray[np.float64]:
+        """(N, t)."""
+
+    @property
+    def test(self) -> NDArray[np.int64]:
+        """Row numbers of the test part."""
 
 
 class TestSplitError(BenchError):
@@ -58,7 +67,7 @@ class SealedLabels:
         raise TestSplitError("test labels: expected them to stay in this process, got a request to copy or pickle them")
 
 
-def seal(table: Table) -> tuple[NDArray[np.float64], SealedLabels, TestKey]:
+def seal(table: Labelled) -> tuple[NDArray[np.float64], SealedLabels, TestKey]:
     """Split the labels of a table into what training may see and what only the key opens.
 
     Returns

@@ -100,6 +100,7 @@ def _protocol(name: str, method: str | None, task: str | None, assignments: Sequ
         raise RequestError(f"--method: {method} has no backbone that reads {info.inputs}s")
     resolved = rules.resolve(entry, info, backbone)
     values = resolved.settings.model_dump(mode="json")
+    values |= values.pop("others")
     if entry.section:
         values[entry.section] = values.pop("method")
     dotted = flat(values)

@@ -8,28 +8,31 @@ import torch
 from torch import Tensor
 
 from methods.hypergradient.functional import Parameters
-from methods.hypergradient.inverse import Product, dot, through_both_levels
+from methods.hypergradient.inverse import Product, dot, through_lower_levels
 from methods.hypergradient.probe import Probe
 
 
 def conjugate_gradients(probe: Probe, terms: int) -> Tensor:
     """Return q with H^-1 v from ``terms`` iterations that start at 0, shape (n,).
 
-    Stops early where the residual vanishes, and where the curvature along the direction is not
-    positive: beyond it H x = v has no minimum to approach.
+    Stops early where the residual vanishes, and where the curvature along a direction is not positive:
+    beyond it H x = v has no minimum to approach. If that is so along v itself, v stands for H^-1 v, as
+    in truncated Newton methods (Nocedal and Wright 2006, Algorithm 7.1).
     """
-    return through_both_levels(probe, partial(_iterate, terms=terms))
+    return through_lower_levels(probe, partial(_iterate, terms=terms))
 
 
 def _iterate(product: Product, v: Parameters, terms: int) -> Parameters:
     x = {name: torch.zeros_like(value) for name, value in v.items()}
     residual, direction, square = v, v, dot(v, v)
-    first = square
-    for _ in range(terms):
+    vanishing = torch.finfo(square.dtype).eps ** 2 * square
+    for index in range(terms):
+        if square <= vanishing:
+            break
         curved = product(direction)
         curvature = dot(direction, curved)
-        if square <= torch.finfo(square.dtype).eps ** 2 * first or curvature <= 0:
-            break
+        if curvature <= 0:
+            return x if index else v
         step = square / curvature
         x = {name: value + step * direction[name] for name, value in x.items()}
         residual = {name: value - step * curved[name] for name, value in residual.items()}

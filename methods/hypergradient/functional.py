@@ -1,4 +1,4 @@
-"""Losses as functions of parameters, on copies of the running statistics: probing leaves a model as it was."""
+"""Losses as functions of parameters: probing leaves modules, running statistics and global generators as they were."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+
+from methods.hypergradient.replay import random_state, replayed
 
 Loss = Callable[[nn.Module, nn.Module], Tensor]
 Parameters = dict[str, Tensor]  # "encoder.NAME" for the shared set B, "head.NAME" for the rest
@@ -27,17 +29,24 @@ class _Pair(nn.Module):
 def as_function(encoder: nn.Module, head: nn.Module, loss: Loss) -> tuple[Function, Parameters]:
     """Return ``loss`` as a function of parameters by name, and the present parameters, detached.
 
-    The function may be given some of them only; the others keep their present values. Parameters that
-    do not train are left out. Batch norm stays in the mode it is in; each call works on a fresh copy
-    of the running statistics.
+    The function may be given some of them only. The others have the values of the modules, also of
+    later steps: what is returned shares their memory. Parameters that do not train are left out.
+
+    Each call works on a copy of the running statistics; batch norm stays in the mode it is in. Each
+    call also starts from the state that the global generators have now. So all calls drop the same
+    units, in both passes of a difference and in a forward-mode pass; and a function made just before
+    a training pass drops those of that pass.
     """
     pair = _Pair(encoder, head, loss)
     present = {name: parameter.detach() for name, parameter in pair.named_parameters() if parameter.requires_grad}
     frozen = {name: parameter.detach() for name, parameter in pair.named_parameters() if not parameter.requires_grad}
+    device = next((tensor.device for tensor in (*present.values(), *frozen.values())), torch.device("cpu"))
+    state = random_state(device)
 
     def function(parameters: Parameters) -> Tensor:
         buffers = {name: buffer.clone() for name, buffer in pair.named_buffers()}
-        value: Tensor = torch.func.functional_call(pair, {**frozen, **present, **parameters, **buffers}, ())
+        with replayed(state, device):
+            value: Tensor = torch.func.functional_call(pair, {**frozen, **present, **parameters, **buffers}, ())
         return value
 
     return function, present
@@ -48,13 +57,25 @@ def shared(parameters: Parameters) -> Parameters:
     return {name: tensor for name, tensor in parameters.items() if name.startswith("encoder.")}
 
 
+def device_of(parameters: Parameters) -> torch.device:
+    """Return the device that the parameters lie on."""
+    return next(iter(parameters.values())).device
+
+
+def trains_in_full_precision(device: torch.device) -> bool:
+    """Whether a pass on ``device`` as things stand is one in full precision, see :func:`full_precision`."""
+    reduced = torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32
+    return not torch.is_autocast_enabled(device.type) and not (device.type == "cuda" and reduced)
+
+
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """Switch off autocast and the 19-bit convolutions of recent GPUs: alignments are small differences."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
+    """Switch off autocast and the 19-bit products of recent GPUs: alignments are small differences."""
+    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = convolutions.allow_tf32, products.allow_tf32
+    convolutions.allow_tf32 = products.allow_tf32 = False
     try:
         with torch.autocast(device.type, enabled=False):
             yield
     finally:
-        torch.backends.cudnn.allow_tf32 = before
+        convolutions.allow_tf32, products.allow_tf32 = before

@@ -1,4 +1,7 @@
-"""Solving through both lower levels: u = H_I^-1 [H_II^-1 v]_B, for any approximate solver of H x = v."""
+"""Solving through the lower levels: u = H_I^-1 [H_II^-1 v]_B, or H^-1 v in two levels, for any solver of H x = v.
+
+The Hessians are those of the losses on the batches of this step; the optimisers' weight decay is left out.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,29 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from methods.hypergradient.functional import Function, Parameters, full_precision, shared
+from methods.hypergradient.functional import Function, Parameters, device_of, full_precision, shared
 from methods.hypergradient.probe import Probe
 
 Product = Callable[[Parameters], Parameters]  # x -> H x
 Solver = Callable[[Product, Parameters], Parameters]  # (H, v) -> about H^-1 v
 
 
-def through_both_levels(probe: Probe, solve: Solver) -> Tensor:
-    """Return q_i = u . grad L_i with the Hessians of this step's batches, shape (n,)."""
-    u, two = probe.v, probe.level_two
-    with full_precision(next(iter(u.values())).device):
-        if two is not None:
-            fixed = two  # for the closure
-            u = solve(hessian(lambda omega: fixed.loss(omega, probe.theta), two.omega), u)
-        along = {name: torch.zeros_like(value) for name, value in probe.theta.items()} | shared(u)
-        s = probe.s.to(next(iter(u.values())))
-        along = solve(hessian(lambda theta: s @ probe.losses(theta), probe.theta), along)
-        q: Tensor = torch.func.jvp(probe.losses, (probe.theta,), (along,))[1]
+def through_lower_levels(probe: Probe, solve: Solver) -> Tensor:
+    """Return q_i = u . grad L_i, shape (n,). H_I is taken over theta and all heads that level I trains."""
+    s = probe.s.to(next(iter(probe.theta.values())))
+
+    def level_one(theta: Parameters) -> Tensor:
+        weighted = s @ probe.losses(theta)
+        return weighted if probe.unweighted is None else weighted + probe.unweighted(theta)
+
+    with full_precision(device_of(probe.theta)):
+        u = probe.v
+        if probe.level_two is not None:
+            two = probe.level_two()
+            u = shared(solve(hessian(lambda omega: two.loss(omega, probe.theta), two.omega), u))
+        u = {name: torch.zeros_like(value) for name, value in probe.theta.items()} | u
+        u = solve(hessian(level_one, probe.theta), u)
+        q: Tensor = torch.func.jvp(probe.losses, (probe.theta,), (u,))[1]
     return q
 
 

@@ -7,16 +7,16 @@ from functools import partial
 from torch import Tensor
 
 from methods.hypergradient.functional import Parameters
-from methods.hypergradient.inverse import Product, through_both_levels
+from methods.hypergradient.inverse import Product, through_lower_levels
 from methods.hypergradient.probe import Probe
 
 
 def neumann(probe: Probe, terms: int, step: float) -> Tensor:
     """Return q with H^-1 v ~ a sum_{j=0..K} (I - a H)^j v, K = ``terms`` and a = ``step``, shape (n,).
 
-    Converges as K grows if a is below 2 over the largest eigenvalue of H and H is positive definite.
+    Converges as K grows if H is positive definite and a below 2 over its largest eigenvalue.
     """
-    return through_both_levels(probe, partial(_series, terms=terms, step=step))
+    return through_lower_levels(probe, partial(_series, terms=terms, step=step))
 
 
 def _series(product: Product, v: Parameters, terms: int, step: float) -> Parameters:

@@ -6,9 +6,12 @@ proximal term gamma ||omega - theta||^2 (arXiv 2410.10006, Eq. 5), is
     d L_val / d s_i = -2 gamma  u . grad L_i(theta),   u = H_I^-1 [H_II^-1 v]_B,
 
 with v the gradient of L_val at omega, H_II the Hessian of level II, H_I that of level I, and B the
-parameters that theta and omega share. The released code takes the identity for both inverses: u = v_B.
-Bi-level TapWeight has one body: H_II is absent and the factor is 1. A hypergradient returns
-q_i = u . grad L_i; the factor belongs to the learning rate of the weights.
+parameters that theta and omega share. In two levels (Eq. 9) there is one body,
+
+    d L_val / d s_i = -u . grad L_i(theta),   u = H^-1 v,
+
+with H the Hessian of sum_i s_i L_i + c L_tr. The released code takes the identity for all inverses:
+u = v_B. A hypergradient returns q_i = u . grad L_i; the factor belongs to the weights' learning rate.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from methods.hypergradient.functional import Function, Loss, Parameters, as_function, full_precision
+from methods.hypergradient.functional import Function, Loss, Parameters, as_function, device_of, full_precision
 
 
 @dataclass(frozen=True)
@@ -34,13 +37,18 @@ class LevelTwo:
 
 @dataclass(frozen=True)
 class Probe:
-    """One question. n objectives; parameters by name, the encoder's as ``encoder.NAME``."""
+    """One question. n objectives; parameters by name, the encoder's as ``encoder.NAME``.
+
+    ``v`` is the gradient of L_val: in three levels with respect to omega and its head, in two with
+    respect to theta.
+    """
 
     losses: Function  # theta -> (n,), of one pretraining batch; accepts some of the parameters only
-    theta: Parameters  # with the objective heads
-    v: Parameters  # gradient of L_val with respect to omega and its head
+    theta: Parameters  # with all heads that level I trains
+    v: Parameters
     s: Tensor  # (n,), the present weights
-    level_two: LevelTwo | None = None  # None where one body is trained
+    level_two: Callable[[], LevelTwo] | None = None  # None in two levels; made when asked for, since few ask
+    unweighted: Function | None = None  # in two levels: theta -> c L_tr
     base: Tensor | None = None  # (n,), ``losses(theta)`` where the training pass has just given it
 
 
@@ -51,9 +59,9 @@ class Hypergradient(Protocol):
         """Return q, shape (n,)."""
 
 
-def validation_gradient(encoder: nn.Module, head: nn.Module, loss: Loss) -> Parameters:
-    """Return v, the gradient of ``loss`` with respect to the parameters of encoder and head, by name."""
+def validation_gradient(encoder: nn.Module, head: nn.Module, loss: Loss) -> tuple[Parameters, Tensor]:
+    """Return v, the gradient of ``loss`` with respect to the parameters of encoder and head, and the loss."""
     function, parameters = as_function(encoder, head, loss)
-    with full_precision(next(iter(parameters.values())).device):
-        gradient: Parameters = torch.func.grad(function)(parameters)
-    return gradient
+    with full_precision(device_of(parameters)):
+        v, value = torch.func.grad_and_value(function)(parameters)
+    return v, value

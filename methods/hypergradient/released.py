@@ -1,7 +1,8 @@
 """The released code's finite differences, term by term: for replication, and as the yardstick of cost.
 
-Two differences, each of the loss of one level at p - e vec and p + e vec with e = radius / |vec|, both
-passes with their graph: level II gives u from v, level I gives the gradient of the weights from u.
+Two differences, each of the gradient of one level's loss at p - e vec and p + e vec with e = radius / |vec|,
+all four passes with their graph: level II gives u from v, level I gives the gradient of the weights from u.
+(arXiv 2410.10006, Appendix A, with the identity for the inverse Hessians as in the released code.)
 """
 
 from __future__ import annotations
@@ -11,35 +12,55 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from methods.hypergradient.central import TINY, moved, norm
-from methods.hypergradient.functional import Parameters, shared
-from methods.hypergradient.probe import Probe
+from methods.hypergradient.central import moved, scaled
+from methods.hypergradient.functional import Parameters, device_of, full_precision, shared
+from methods.hypergradient.probe import LevelTwo, Probe
 
 
 def as_released(probe: Probe, radius: float) -> Tensor:
-    """Return q, shape (n,), in the unit of the other hypergradients: the factor -2 gamma is divided out."""
-    two, u, scale = probe.level_two, probe.v, 1.0
-    if two is not None:
-        fixed, theta = two, {name: value.clone().requires_grad_() for name, value in shared(probe.theta).items()}
+    """Return q, shape (n,), in the unit of the other hypergradients: the factor -2 gamma is divided out.
 
-        def proximal(omega: Parameters) -> Parameters:
-            loss = fixed.loss({**fixed.omega, **omega}, theta)
-            return dict(zip(theta, torch.autograd.grad(loss, list(theta.values())), strict=True))
+    Differs from the released code where that loses digits or draws anew: full precision, and the same
+    masks on both sides of a difference. gamma must be positive.
+    """
+    with full_precision(device_of(probe.theta)):
+        if probe.level_two is None:
+            return -_difference(_by_weights(probe), probe.theta, probe.v, radius)["s"]
+        two = probe.level_two()
+        # 2 gamma v on B in exact arithmetic: the gradient with respect to theta is affine in omega.
+        u = _difference(_by_theta(two, probe.theta), two.omega, probe.v, radius)
+        return -_difference(_by_weights(probe), probe.theta, u, radius)["s"] / (2 * two.gamma)
 
-        # 2 gamma v in exact arithmetic: the gradient with respect to theta is affine in omega.
-        u, scale = _difference(proximal, two.omega, u, radius), 2 * two.gamma
 
-    def weighted(theta: Parameters) -> Parameters:
-        s = probe.s.to(next(iter(theta.values()))).clone().requires_grad_()
-        trained = {name: value.clone().requires_grad_() for name, value in (probe.theta | theta).items()}
-        return {"s": torch.autograd.grad(s @ probe.losses(trained), s)[0]}
+def _by_theta(two: LevelTwo, theta: Parameters) -> Callable[[Parameters], Parameters]:
+    """Return omega -> the gradient of level II's loss with respect to theta on B."""
 
-    return -_difference(weighted, probe.theta, shared(u), radius)["s"] / scale
+    def gradient(omega: Parameters) -> Parameters:
+        free = _free(shared(theta))
+        loss = two.loss(_free(two.omega | omega), free)
+        return dict(zip(free, torch.autograd.grad(loss, list(free.values())), strict=True))
+
+    return gradient
+
+
+def _by_weights(probe: Probe) -> Callable[[Parameters], Parameters]:
+    """Return theta -> the gradient of level I's loss with respect to the weights s."""
+
+    def gradient(theta: Parameters) -> Parameters:
+        free = _free(probe.theta | theta)
+        s = _free({"s": probe.s.to(next(iter(free.values())))})
+        return {"s": torch.autograd.grad(s["s"] @ probe.losses(free), s["s"])[0]}
+
+    return gradient
+
+
+def _free(parameters: Parameters) -> Parameters:
+    return {name: value.detach().clone().requires_grad_() for name, value in parameters.items()}
 
 
 def _difference(
     gradient: Callable[[Parameters], Parameters], point: Parameters, vec: Parameters, radius: float
 ) -> Parameters:
-    e = radius / (norm(vec) + TINY)
+    e = scaled(radius, vec)
     low, high = (gradient(moved(point, vec, sign * e)) for sign in (-1, 1))
     return {name: (low[name] - high[name]) / (2 * e) for name in low}

@@ -6,14 +6,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor, nn
+
+from methods.hypergradient.functional import Function, Parameters, as_function
 from methods.hypergradient.probe import Probe
 from methods.settings import BiLevelSettings, ContinuedSettings
 from methods.stage import Context, Model, Stage, StageResult, Weights, corpus_key, task_key
 from methods.stages import optimiser as optimisers
-from methods.stages.common import PURPOSE, Pretraining, check_finite, check_idle, copy_state, on_cpu
+from methods.stages.common import PURPOSE, Pretraining, check_finite, copy_state, on_cpu
 from methods.stages.upper import UpperLevel, weights_rule
-from tasks.problem import Problem, Source
+from tasks.problem import Batch, Problem, Source
 from tasks.spec import ProblemSpec
+
+
+class AllHeads(nn.Module):
+    """The heads of the one body: those of the objectives, and the end task's, which a call applies."""
+
+    def __init__(self, objectives: nn.ModuleDict, task: nn.Module) -> None:
+        super().__init__()
+        self.objectives, self.task = objectives, task
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the end task's outputs."""
+        outputs: Tensor = self.task(features)
+        return outputs
 
 
 @dataclass(frozen=True)
@@ -21,7 +37,8 @@ class BiLevel(Stage):
     """Lower level: theta with its end-task head on sum_i s_i L_i + c L_tr. Upper level: alpha on L_val at theta.
 
     The weights move after every ``unroll`` steps, on the newest batches. The read-out "joint" is theta
-    with its head; the weights handed on are theta and the objective heads.
+    with its head; the weights handed on are theta and the objective heads. The paper has a factor gamma
+    before L_tr, the released code c = 1.
     """
 
     pretraining: ContinuedSettings
@@ -32,7 +49,6 @@ class BiLevel(Stage):
 
     def validate(self, spec: ProblemSpec) -> None:
         weights_rule(self.settings, spec, self.name)
-        check_idle(self.settings.idle, spec.objectives, self.name)
 
     def key(self, spec: ProblemSpec) -> Mapping[str, Any]:
         return corpus_key(spec) | task_key(spec) | {
@@ -45,25 +61,50 @@ class BiLevel(Stage):
     def run(self, problem: Problem, start: Weights, context: Context) -> StageResult:
         one, two, total = self.pretraining, self.settings, self.pretraining.steps
         body, upper = Pretraining(problem, start, one, self.name, two.idle), UpperLevel(problem, two, self.name)
-        head = problem.downstream_head()
-        head_optimiser = optimisers.build(head.parameters(), one.optimiser)
+        heads = AllHeads(body.heads, problem.downstream_head())
+        head_optimiser = optimisers.build(heads.task.parameters(), one.optimiser)
         corpus = problem.stream("corpus", one.batch, PURPOSE)
         train = problem.stream("train", two.batch, "bi-level")
         val = problem.stream(self.validation, two.validation_batch, "level III")
         body.check_slopes(corpus.batch(0))
-        parts = {**body.parts(), "head": head, "head optimiser": head_optimiser, "rule": upper.rule, "log": upper.log}
+        parts = {
+            **body.parts(), "head": heads.task, "head optimiser": head_optimiser, "rule": upper.rule, "log": upper.log,
+        }  # fmt: skip
         for step in context.steps(total, parts, one.batch):
-            batch, s = corpus.batch(step), upper.rule.weights()
+            batch, labelled, s = corpus.batch(step), train.batch(step), upper.rule.weights()
+            due = (step + 1) % two.unroll == 0
+            # Each is made before the training pass of its loss, so that it drops the units which that pass drops.
+            asked = _objectives(body, heads, batch) if due else None
             losses = body.losses(batch, step)
             measured = on_cpu(losses)
             (s.to(losses) @ losses).backward()
-            loss = problem.downstream_loss(body.encoder, head, train.batch(step))
+            del losses  # and its graph, before another one is built
+            unweighted = _end_task(body, heads, labelled, two.coefficient) if due else None
+            loss = problem.downstream_loss(body.encoder, heads, labelled)
             check_finite(loss.detach()[None], ["train"], self.name, step)
             (two.coefficient * loss).backward()
+            del loss
             body.move(step)
             optimisers.apply(head_optimiser, one.optimiser, step, total)
-            if (step + 1) % two.unroll == 0:
-                v = upper.gradient(body.encoder, head, val.batch(step // two.unroll))
-                upper.move(Probe(*body.function(batch), v, s), measured, step + 1, total)
-        joint = Model(copy_state(body.encoder), copy_state(head))
+            if asked:
+                v = upper.gradient(body.encoder, heads, val.batch(step // two.unroll), step + 1)
+                upper.move(Probe(*asked, v, s, unweighted=unweighted), measured, step + 1, total)
+        joint = Model(copy_state(body.encoder), copy_state(heads.task))
         return StageResult(body.weights(), {"joint": joint}, {"trajectory": upper.log.record()})
+
+
+def _objectives(body: Pretraining, heads: AllHeads, batch: Batch) -> tuple[Function, Parameters]:
+    """Return the n losses as a function of theta and all heads, and their present values."""
+
+    def losses(encoder: nn.Module, heads: nn.Module) -> Tensor:
+        assert isinstance(heads, AllHeads)
+        return body.problem.objective_losses(encoder, heads.objectives, batch, body.idle)
+
+    return as_function(body.encoder, heads, losses)
+
+
+def _end_task(body: Pretraining, heads: AllHeads, batch: Batch, coefficient: float) -> Function:
+    """Return c L_tr as a function of theta and all heads."""
+    return as_function(
+        body.encoder, heads, lambda encoder, heads: coefficient * body.problem.downstream_loss(encoder, heads, batch)
+    )[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -11,8 +11,9 @@ import torch
 from methods.hypergradient.jacobian import Jacobian
 from methods.settings import ContinuedSettings
 from methods.stage import Context, Stage, StageResult, Weights, corpus_key, inputs_key
-from methods.stages.common import PURPOSE, Pretraining, TrajectoryLog, on_cpu
+from methods.stages.common import PURPOSE, LossError, Pretraining, TrajectoryLog, check_finite, on_cpu
 from methods.weighting.fixed import Fixed
+from methods.weighting.positive import TermError
 from methods.weighting.rule import Need, Rule, Signals, Weighting
 from tasks.problem import Problem
 from tasks.spec import ProblemSpec
@@ -66,7 +67,7 @@ class Continued(Stage):
                 jacobian = Jacobian(terms, list(body.encoder.parameters()), list(body.heads.parameters()))
             signals = Signals(measured, gramian=jacobian.gramian() if jacobian else None)
             if rule.before_step:
-                rule.update(signals)
+                self._update(rule, signals, problem.objectives, step)
             s = rule.weights()
             if jacobian:
                 jacobian.set_gradient(s)
@@ -74,9 +75,21 @@ class Continued(Stage):
                 (s.to(losses) @ losses).backward()
             body.move(step)
             if not rule.before_step:
-                rule.update(self._after(signals, rule, body, batch))
+                self._update(rule, self._after(signals, rule, body, batch), problem.objectives, step)
             log.add(step + 1, s, measured)
         return StageResult(body.weights(), log={"trajectory": log.record()})
+
+    def _update(self, rule: Weighting, signals: Signals, objectives: Sequence[str], step: int) -> None:
+        """Let the rule learn; whatever it cannot learn from is named by stage, step and objective."""
+        if signals.gramian is not None:
+            names = [f"squared gradient of {name}" for name in objectives]
+            check_finite(signals.gramian.diagonal(), names, self.name, step)
+        try:
+            rule.update(signals)
+        except TermError as error:
+            raise LossError(
+                f"{self.name}, step {step}: the loss {objectives[error.term]!r}: {error.message}"
+            ) from error
 
     @staticmethod
     def _after(signals: Signals, rule: Weighting, body: Pretraining, batch: Any) -> Signals:

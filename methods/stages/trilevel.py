@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from torch import Tensor
-
-from methods.hypergradient.functional import Parameters
+from bench.errors import RequestError
+from methods.hypergradient.probe import Probe
 from methods.settings import ContinuedSettings, TriLevelSettings
 from methods.stage import Context, Stage, StageResult, Weights, corpus_key, task_key
-from methods.stages.common import PURPOSE, Pretraining, check_idle, on_cpu
+from methods.stages.common import PURPOSE, Pretraining, on_cpu
 from methods.stages.leveltwo import Omega
 from methods.stages.upper import UpperLevel, weights_rule
-from tasks.problem import Batch, Problem, Source
+from tasks.problem import Problem, Source
 from tasks.spec import ProblemSpec
 
 
@@ -23,8 +23,12 @@ class TriLevel(Stage):
     """Level I: theta on sum_i s_i L_i. Level II: omega on L_tr + gamma ||omega - theta||^2. Level III: alpha on L_val.
 
     Level II moves after every ``unroll_one`` steps of level I, level III after every ``unroll_two`` of
-    level II, on the newest batches. The read-out "omega" is the level-II model; the weights handed on
-    are theta and the objective heads.
+    level II, on the newest batches; nothing is differentiated through the steps between. The alignment
+    is taken at the theta and omega of that moment. Point "post" takes it on the batch of the last step,
+    as the released code does, point "pre" on the batch of the next one, just before that step: there
+    the training pass gives the losses too. Either way the next step is the first with the new weights.
+
+    The read-out "omega" is the level-II model; the weights handed on are theta and the objective heads.
     """
 
     pretraining: ContinuedSettings
@@ -35,7 +39,8 @@ class TriLevel(Stage):
 
     def validate(self, spec: ProblemSpec) -> None:
         weights_rule(self.settings, spec, self.name)
-        check_idle(self.settings.idle, spec.objectives, self.name)
+        if self.settings.hypergradient.name == "as-released" and not self.settings.gamma:
+            raise RequestError(f"stage {self.name!r}: gamma: expected more than 0 with 'as-released', got 0")
 
     def key(self, spec: ProblemSpec) -> Mapping[str, Any]:
         return corpus_key(spec) | task_key(spec) | {
@@ -52,31 +57,29 @@ class TriLevel(Stage):
         corpus = problem.stream("corpus", one.batch, PURPOSE)
         val = problem.stream(self.validation, two.validation_batch, "level III")
         body.check_slopes(corpus.batch(0))
-
-        def lower(done: int) -> Parameters | None:
-            """Move level II if it is due after ``done`` steps of level I; return v if level III is due then."""
-            turn, rest = divmod(done, two.unroll_one)
-            if rest or not done:
-                return None
-            omega.move(turn - 1, done - 1)
-            turn, rest = divmod(turn, two.unroll_two)
-            return None if rest else upper.gradient(omega.encoder, omega.head, val.batch(turn - 1))
-
-        def raise_weights(v: Parameters, batch: Batch, losses: Tensor, done: int, base: Tensor | None = None) -> None:
-            probe = omega.probe(v, upper.rule.weights(), *body.function(batch), base)
-            upper.move(probe, losses, done, total)
-
+        every = two.unroll_one * two.unroll_two
         parts = {**body.parts(), **omega.parts(), "rule": upper.rule, "log": upper.log}
         for step in context.steps(total, parts, one.batch):
             batch = corpus.batch(step)
-            v = lower(step) if two.point == "pre" else None
-            losses = body.losses(batch, step)
-            measured = on_cpu(losses)
-            if v is not None:
-                raise_weights(v, batch, measured, step, losses.detach())
-            (upper.rule.weights().to(losses) @ losses).backward()
+            done = step if two.point == "pre" else step + 1  # steps of level I at the moment of level III
+            due = done > 0 and done % every == 0
+            level_two = partial(omega.level_two, done // two.unroll_one - 1)
+            # Made before the training pass, so that it drops the units which that pass drops.
+            asked = body.function(batch) if due else None
+            if asked and two.point == "pre":
+                v = upper.gradient(omega.encoder, omega.head, val.batch(done // every - 1), done)
+                losses = body.losses(batch, step)
+                probe = Probe(*asked, v, upper.rule.weights(), level_two, base=losses.detach())
+                upper.move(probe, on_cpu(losses), done, total)
+            else:
+                losses = body.losses(batch, step)
+            measured, s = on_cpu(losses), upper.rule.weights()
+            (s.to(losses) @ losses).backward()
+            del losses  # and its graph, before another one is built
             body.move(step)
-            v = lower(step + 1) if two.point == "post" else None
-            if v is not None:  # theta after its step, on the batch of that step: where the released code probes
-                raise_weights(v, batch, measured, step + 1)
+            if (step + 1) % two.unroll_one == 0:
+                omega.move((step + 1) // two.unroll_one - 1, step)
+            if asked and two.point == "post":
+                v = upper.gradient(omega.encoder, omega.head, val.batch(done // every - 1), done)
+                upper.move(Probe(*asked, v, s, level_two), measured, done, total)
         return StageResult(body.weights(), {"omega": omega.model()}, {"trajectory": upper.log.record()})

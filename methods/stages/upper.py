@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor, nn
 
+from bench.errors import RequestError
 from methods.hypergradient.backward import cosine
 from methods.hypergradient.choice import choose
 from methods.hypergradient.functional import Parameters
 from methods.hypergradient.probe import Probe, validation_gradient
 from methods.settings import UpperLevelSettings
 from methods.stages import optimiser as optimisers
-from methods.stages.common import TrajectoryLog, check_finite, on_cpu
+from methods.stages.common import LossError, TrajectoryLog, check_finite, check_idle, on_cpu
 from methods.weighting.rule import Need, Rule, Signals, Weighting
 from methods.weighting.tapweight import TapWeight
 from tasks.problem import Batch, Problem
 from tasks.spec import ProblemSpec
 
 GIVES: frozenset[Need] = frozenset({"losses", "alignment", "cosine"})
+SOLVERS = ("neumann", "conjugate-gradients")  # whose u is not v
 
 
 def weights_rule(settings: UpperLevelSettings, spec: ProblemSpec, stage: str) -> Weighting:
-    """Return the rule for the objectives of a problem; raises RequestError if they are too few."""
+    """Return the rule for the objectives of a problem.
+
+    Raises
+    ------
+    RequestError: if the objectives are too few, an idle one is none of them or leaves no other, or the
+        alignment does not go with the hypergradient.
+    """
+    name = settings.hypergradient.name
+    if settings.alignment == "cosine" and name in SOLVERS:
+        raise RequestError(
+            f"stage {stage!r}: alignment: 'cosine' is that of v and grad L_i, so hypergradient {name!r} would not "
+            "enter the weights; expected 'raw' or 'ema' with it, got 'cosine'"
+        )
+    check_idle(settings.idle, spec.objectives, stage)
+    if settings.idle and not set(spec.objectives) - set(settings.idle):
+        raise RequestError(f"stage {stage!r}: idle: expected to leave an objective to train on, got all of them")
     options = {"eta": settings.rate, "alignment": settings.alignment, "ema_decay": settings.ema_decay}
     return Rule(TapWeight, options).build(spec.objectives, spec.seed, stage, GIVES)
 
@@ -34,17 +53,30 @@ class UpperLevel:
         self.hypergradient = choose(settings.hypergradient)
         self.log = TrajectoryLog(problem.objectives)
 
-    def gradient(self, body: nn.Module, head: nn.Module, batch: Batch) -> Parameters:
-        """Return v, the gradient of L_val on a labelled batch with respect to body and head."""
+    def gradient(self, body: nn.Module, head: nn.Module, batch: Batch, step: int) -> Parameters:
+        """Return v, the gradient of L_val on a labelled batch with respect to body and head, after ``step`` steps.
+
+        Raises
+        ------
+        LossError: if L_val is not finite.
+        """
         loss = self.problem.pairwise_loss if self.settings.loss == "pairwise" else self.problem.downstream_loss
-        return validation_gradient(body, head, lambda e, h: loss(e, h, batch))
+        v, value = validation_gradient(body, head, lambda e, h: loss(e, h, batch))
+        check_finite(value[None], ["validation"], self.stage, step)
+        return v
 
     def move(self, probe: Probe, losses: Tensor, step: int, steps: int) -> None:
-        """Move the weights once; ``step`` steps of ``steps`` are done."""
+        """Move the weights once; ``step`` steps of ``steps`` are done.
+
+        Raises
+        ------
+        LossError: naming step, objective and value, if the alignment with an objective is not finite.
+        """
         q = on_cpu(self.hypergradient(probe))
-        names = [f"alignment with {name}" for name in self.problem.objectives]
-        check_finite(q, names, self.stage, step)
+        for name, value in zip(self.problem.objectives, q.tolist(), strict=True):
+            if not math.isfinite(value):
+                raise LossError(f"{self.stage}, step {step}: the alignment with {name!r} is {value}")
         cosines = on_cpu(cosine(probe)) if "cosine" in self.rule.needs else None
-        decay = optimisers.factor(self.settings.rate_schedule, step, steps)
+        decay = optimisers.factor(self.settings.rate_schedule, step - 1, steps)  # as of the step just taken
         self.rule.update(Signals(losses, alignment=q, cosine=cosines, decay=decay))
         self.log.add(step, self.rule.weights(), losses, q)

@@ -10,11 +10,16 @@ from bench.errors import RequestError
 from tasks import BACKBONES
 from tasks.backbone import Backbone, Say
 from tasks.catalogue import suites
-from tasks.info import TaskInfo
+from tasks.info import SuiteInfo, TaskInfo
 from tasks.settings import TaskSettings
 from tasks.spec import ProblemSpec
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tasks.image.cache import Images
+    from tasks.image.problem import UnlabelledImages
     from tasks.problem import Problem, TestKey
 
 NAME = "resnet18"
@@ -26,6 +31,7 @@ def prepare(
     """Prepare tables, the corpus of each suite with its clusters, and the images of all their molecules."""
     from tasks.image.cache import ImageCache
     from tasks.molecules.corpus import load_corpus, prepare_corpus
+    from tasks.molecules.labelled import prepare_inputs
     from tasks.molecules.sample import prepare_tables
     from tasks.molecules.table import load_table
 
@@ -36,19 +42,21 @@ def prepare(
     molecules: list[str] = []
     for suite in named:
         prepare_corpus(suite, settings.corpus, mirror=mirror, download=download, workers=workers, say=say)
-        molecules += load_corpus(suite, settings.corpus).smiles
-    for task in tasks:
-        molecules += load_table(task).smiles
+        corpus = load_corpus(suite, settings.corpus)
+        molecules += corpus.smiles
+        for task in (task for task in tasks if task.suite == suite.name):
+            prepare_inputs(task, suite, settings.corpus, corpus, workers=workers, say=say)
+            molecules += load_table(task).smiles
     ImageCache(settings.image.render_pixels, settings.image.pixels).ensure(molecules, workers, say)
 
 
 def describe(task: TaskInfo, settings: TaskSettings, seed: int) -> ProblemSpec:
     """Return what determines the problem, from metadata alone."""
     from tasks.molecules.corpus import describe_corpus
-    from tasks.molecules.table import load_meta
+    from tasks.molecules.table import usable_meta
 
     suite, image = suites()[task.suite], settings.image
-    corpus, table = describe_corpus(suite, settings.corpus), load_meta(task)
+    corpus, table = describe_corpus(suite, settings.corpus), usable_meta(task)
     drawing = {"render_pixels", "pixels"}
     objectives = [*(f"cluster-{k}" for k in corpus["clusters"]), "jigsaw", "mask-contrastive"]
     return ProblemSpec(
@@ -78,10 +86,10 @@ def build(spec: ProblemSpec, settings: TaskSettings, device: str) -> tuple[Probl
     import torch
 
     from tasks.image.cache import ImageCache
-    from tasks.image.problem import ImageProblem, LabelledImages, UnlabelledImages
+    from tasks.image.problem import ImageProblem, LabelledImages
     from tasks.molecules.corpus import load_corpus
+    from tasks.molecules.labelled import load_inputs
     from tasks.molecules.table import load_table
-    from tasks.randomness import generator
     from tasks.sealed import seal
 
     if describe(spec.task, settings, spec.seed) != spec:
@@ -89,19 +97,38 @@ def build(spec: ProblemSpec, settings: TaskSettings, device: str) -> tuple[Probl
     suite = suites()[spec.task.suite]
     cache = ImageCache(settings.image.render_pixels, settings.image.pixels)
     pool, table = load_corpus(suite, settings.corpus), load_table(spec.task)
-    planted = None
-    if suite.planted_classes:
-        draws = generator(settings.corpus.seed, "planted")  # of the corpus: every run sees the same labels
-        planted = torch.randint(suite.planted_classes, (len(pool.smiles),), generator=draws)
-    first, second, third = pool.meta["clusters"]
-    corpus = UnlabelledImages(
-        cache.load(pool.smiles), torch.from_numpy(pool.clusters), (first, second, third), planted, suite.planted_classes
+    corpus = _unlabelled(suite, settings, cache.load(pool.smiles), pool.meta, pool.clusters)
+    drawn = cache.load([table.smiles[row] for row in table.train])
+    inputs = _unlabelled(
+        suite, settings, drawn, pool.meta, load_inputs(spec.task, suite, settings.corpus), spec.task.id
     )
     visible, sealed, key = seal(table)
     train, val, test = (torch.tensor(part) for part in (table.train, table.val, table.test))
     examples = LabelledImages(cache.load(table.smiles), visible, {"train": train, "val": val, "test": test}, sealed)
     facts: Mapping[str, Any] = {"table": dict(table.counts), "corpus": dict(pool.meta)}
-    return ImageProblem(spec, settings, device, corpus, examples, facts), key
+    return ImageProblem(spec, settings, device, corpus, inputs, examples, facts), key
+
+
+def _unlabelled(
+    suite: SuiteInfo,
+    settings: TaskSettings,
+    images: Images,
+    corpus: Mapping[str, Any],
+    clusters: NDArray[np.int64],
+    *purpose: str,
+) -> UnlabelledImages:
+    """Add the planted labels, which every run sees alike: they are drawn by row from the seed of the corpus."""
+    import torch
+
+    from tasks.image.problem import UnlabelledImages
+    from tasks.randomness import generator
+
+    planted = None
+    if suite.planted_classes:
+        draws = generator(settings.corpus.seed, "planted", *purpose)
+        planted = torch.randint(suite.planted_classes, (len(images),), generator=draws)
+    first, second, third = corpus["clusters"]
+    return UnlabelledImages(images, torch.from_numpy(clusters), (first, second, third), planted, suite.planted_classes)
 
 
 BACKBONES.register(NAME)(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,7 +37,7 @@ Split = Literal["train", "val", "test"]
 
 @dataclass(frozen=True)
 class UnlabelledImages:
-    """The corpus: images, cluster labels (N, 3) below the three K, and planted labels (N,) where there are any."""
+    """Unlabelled examples: images, cluster labels (N, 3) below the three K, planted labels (N,) where there are any."""
 
     images: Images
     clusters: Tensor
@@ -59,7 +60,8 @@ class ImageProblem(Problem):
     """The problem of one task. Letters as in ``Problem``; s is the side of an image in pixels.
 
     Objectives in weight order: ``cluster-K`` three times, ``jigsaw``, ``mask-contrastive``, and
-    ``planted`` in suites that plant labels drawn at random.
+    ``planted`` in suites that plant labels drawn at random. ``inputs`` are the training molecules of the
+    task, and no others, as unlabelled examples.
     """
 
     def __init__(
@@ -68,11 +70,13 @@ class ImageProblem(Problem):
         settings: TaskSettings,
         device: str,
         corpus: UnlabelledImages,
+        inputs: UnlabelledImages,
         examples: LabelledImages,
         facts: Mapping[str, Any],
     ) -> None:
         self.spec, self.device = spec, torch.device(device)
-        self._image, self._corpus, self._examples, self._facts = settings.image, corpus, examples, dict(facts)
+        self._image, self._facts = settings.image, dict(facts)
+        self._corpus, self._inputs, self._examples = corpus, inputs, examples
         self._sigma: NDArray[np.float64] | None = None
         self._offset, self._scale = np.zeros(spec.task.outputs), np.ones(spec.task.outputs)
         if spec.task.kind == "regression":
@@ -132,14 +136,15 @@ class ImageProblem(Problem):
 
     def stream(self, source: Source, batch_size: int, purpose: str) -> BatchStream:
         seed = self.spec.seed
-        if source == "corpus":
+        if source in ("corpus", "task"):
+            pool = self._corpus if source == "corpus" else self._inputs
             if math.ceil(self._image.contrastive_share * batch_size) < 2:
                 raise RequestError(
                     f"image.contrastive_share: expected at least two examples for batch statistics, "
                     f"got {self._image.contrastive_share} of a batch of {batch_size}; raise it or the batch"
                 )
-            everything = torch.arange(len(self._corpus.clusters))
-            return ShuffledStream(batch_size, everything, seed, purpose, self._corpus_batch)
+            views = partial(self._views, pool)
+            return ShuffledStream(batch_size, torch.arange(len(pool.clusters)), seed, purpose, views)
         rows = self._examples.parts["train" if source == "train" else "val"]
         targets = self._targets[rows]
         if source == "val-null":
@@ -179,9 +184,9 @@ class ImageProblem(Problem):
     def _plain(self, rows: Tensor) -> Tensor:
         return normalise(to_unit(self._examples.images.images(rows), self.device))
 
-    def _corpus_batch(self, rows: Tensor, draws: torch.Generator) -> Batch:
-        images = to_unit(self._corpus.images.images(rows), self.device)
-        batch = {**corpus_views(images, self._image, draws), "clusters": self._corpus.clusters[rows].to(self.device)}
-        if self._corpus.planted is not None:
-            batch["planted"] = self._corpus.planted[rows].to(self.device)
+    def _views(self, pool: UnlabelledImages, rows: Tensor, draws: torch.Generator) -> Batch:
+        images = to_unit(pool.images.images(rows), self.device)
+        batch = {**corpus_views(images, self._image, draws), "clusters": pool.clusters[rows].to(self.device)}
+        if pool.planted is not None:
+            batch["planted"] = pool.planted[rows].to(self.device)
         return batch

@@ -50,7 +50,7 @@ def prepare_corpus(
     NotPreparedError: if a table is missing or a file cannot be had.
     RequestError: if a file has too few molecules, or the shares or numbers of clusters do not fit.
     """
-    folder = _folder(suite, settings)
+    folder = corpus_folder(suite, settings)
     try:
         _read(folder, suite)
         return
@@ -87,7 +87,7 @@ def load_corpus(suite: SuiteInfo, settings: CorpusSettings) -> Corpus:
     ------
     NotPreparedError: if it is missing or damaged.
     """
-    return _read(_folder(suite, settings), suite)
+    return _read(corpus_folder(suite, settings), suite)
 
 
 def describe_corpus(suite: SuiteInfo, settings: CorpusSettings) -> Mapping[str, Any]:
@@ -103,10 +103,10 @@ def describe_corpus(suite: SuiteInfo, settings: CorpusSettings) -> Mapping[str, 
 @lru_cache(maxsize=64)
 def _described(_: Path, suite: SuiteInfo, settings: str) -> Mapping[str, Any]:
     # The first argument is the cache folder: it keeps what was read from one apart from another.
-    return _meta(_folder(suite, CorpusSettings.model_validate_json(settings)), suite)
+    return _meta(corpus_folder(suite, CorpusSettings.model_validate_json(settings)), suite)
 
 
-def _folder(suite: SuiteInfo, settings: CorpusSettings) -> Path:
+def corpus_folder(suite: SuiteInfo, settings: CorpusSettings) -> Path:
     """Where the corpus lies, named by everything that determines it."""
     determined: dict[str, Any] = {
         "format": FORMAT,

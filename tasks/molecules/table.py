@@ -62,7 +62,8 @@ def prepare_table(info: TaskInfo, *, mirror: str | None, download: bool) -> Tabl
     write_atomic(folder / "table.npz", lambda temporary: _write(temporary, table))
     # Last, so that a table with metadata is whole.
     meta = {"task": info.id, "checksum": table.checksum, "split_checksum": table.split_checksum}
-    write_json(folder / "meta.json", meta | {"counts": dict(table.counts), "rdkit": version("rdkit"), "format": FORMAT})
+    facts = {"counts": dict(table.counts), "fault": _fault(info, table), "rdkit": version("rdkit"), "format": FORMAT}
+    write_json(folder / "meta.json", meta | facts)
     return table
 
 
@@ -85,6 +86,20 @@ def load_table(info: TaskInfo) -> Table:
     if _checksum(smiles, labels) != meta["checksum"] or _split_checksum(parts) != meta["split_checksum"]:
         raise _not_prepared(info, f"{path} does not match its checksum")
     return Table(smiles, labels, train, val, test, meta["checksum"], meta["split_checksum"], meta["counts"])
+
+
+def usable_meta(info: TaskInfo) -> Mapping[str, Any]:
+    """Return :func:`load_meta` of a task that can be trained on and scored.
+
+    Raises
+    ------
+    NotPreparedError: if it is not in the cache.
+    RequestError: if the labels of a part of the split allow no training or no score.
+    """
+    meta = load_meta(info)
+    if fault := meta.get("fault"):
+        raise RequestError(f"{info.id}: {fault}")
+    return meta
 
 
 def load_meta(info: TaskInfo) -> Mapping[str, Any]:
@@ -117,6 +132,30 @@ def _split(info: TaskInfo, rows: Rows) -> Table:
     counts = rows.counts | {"kept": len(rows.smiles), **sizes, "missing_labels": int(np.isnan(labels).sum())}
     smiles = tuple(rows.smiles)
     return Table(smiles, labels, train, val, test, _checksum(smiles, labels), _split_checksum(parts), counts)
+
+
+def _fault(info: TaskInfo, table: Table) -> str | None:
+    """Say what the labels lack for training and for a score on validation and test, or return None."""
+    train = table.labels[table.train]
+    if np.isnan(train).all():
+        return f"expected labels in the training part, got none for its {len(train)} molecules"
+    for name, rows in (("validation", table.val), ("test", table.test)):
+        labels = table.labels[rows]
+        if info.kind == "classification":
+            # One target is enough: the metric is the mean over the targets that have both classes.
+            if not ((labels == 0).any(axis=0) & (labels == 1).any(axis=0)).any():
+                found = " and ".join(f"{int((labels == value).sum())} labels {value}" for value in (0, 1))
+                return f"expected a target with both classes in the {name} part, got none of {info.outputs} ({found})"
+            continue
+        present = ~np.isnan(labels).all(axis=0)
+        if not present.any():
+            return f"expected labels in the {name} part, got none for its {len(labels)} molecules"
+        for column in np.flatnonzero(present):
+            known = train[~np.isnan(train[:, column]), column]
+            if len(set(known)) < 2:
+                target = info.targets[column]
+                return f"expected training labels of {target!r} that vary, got {len(set(known))} different values"
+    return None
 
 
 def _folder(info: TaskInfo) -> Path:

@@ -62,7 +62,7 @@ def test_built_in_protocols_fit_every_cell(name: str) -> None:
             backbone = backbone_for(method, task)
             assert backbone is not None
             resolved = rules.resolve(method, task, backbone)
-            sections = set(type(resolved.settings).model_fields) | {method.section}
+            sections = {*type(resolved.settings).model_fields, method.section, *resolved.settings.others}
             # Every value of the protocol that this method reads has an origin, and no other has.
             keys = {key for key in flat(rules.defaults) if key.split(".")[0] in sections}
             assert keys <= set(resolved.origins)

@@ -12,6 +12,7 @@ import numpy as np
 from bench.files import digest
 from bench.records import Cell, Failure, Record, Trajectory, write
 
+FIVE = ["cluster-30", "cluster-100", "cluster-300", "jigsaw", "mask-contrastive"]
 OBJECTIVES = ["cluster-100", "cluster-1000", "jigsaw", "contrastive"]
 
 
@@ -21,6 +22,44 @@ def trajectory(seed: int, pull: float = 1.0, steps: Sequence[int] = tuple(range(
     logits = np.linspace(0, pull, len(steps))[:, None] * np.array([0.1, -0.6, 0.0, 0.7]) + noise
     weights = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     return Trajectory(objectives=OBJECTIVES, steps=list(steps), weights=weights.tolist(), alignment=[], losses=[])
+
+
+def path(final: Sequence[float]) -> Trajectory:
+    """Weights named w0, w1 ... that go from equal ones to ``final`` in one step."""
+    equal = [1 / len(final)] * len(final)
+    names = [f"w{index}" for index in range(len(final))]
+    return Trajectory(objectives=names, steps=[4, 8], weights=[equal, list(final)], alignment=[], losses=[])
+
+
+def many(seeds: int = 5, task: str = "moleculenet:bace", **changes: Any) -> list[Record]:
+    """Twelve learned methods: four with a control, of which one puts all weight on the end task; eight without."""
+    found = []
+    controlled = ("tapweight", "tapweight-blo", "meta-tartan", "tapweight-pairwise")
+    others = ("rlw", "uncertainty", "dwa", "famo", "gradcos", "autolambda", "search-random", "search-tpe")
+    for place, method in enumerate((*controlled, *(f"{name}-null" for name in controlled), *others)):
+        joint = method.startswith("meta-tartan")
+        for seed in range(seeds):
+            generator = np.random.default_rng([place, seed])
+            steps = range(1, 9) if "search" in method else range(4, 204, 4)
+            logits = np.linspace(0, 1, len(steps))[:, None] * np.array([0.1, -0.3, -0.6, 0.0, 0.7, 4.0][: 5 + joint])
+            spread = 1.0 if "search" in method or method == "rlw" else 0.03
+            noise = generator.normal(0, spread, logits.shape)
+            weights = np.exp(logits + (noise if spread == 1 else noise.cumsum(axis=0)))
+            if "search" in method:  # the best so far
+                weights = weights[[0, 0, 2, 2, 2, 5, 5, 5]]
+            moved = Trajectory(
+                objectives=[*FIVE, *["end-task"] * joint],
+                steps=list(steps),
+                weights=(weights / weights.sum(axis=1, keepdims=True)).tolist(),
+                alignment=[],
+                losses=[],
+            )
+            control = method.removesuffix("-null") if method.endswith("-null") else None
+            score = 0.8 + generator.normal(0, 0.01)
+            spent = {"trials": 8, "pretraining_steps": 1600, "finetuning_epochs": 96} if "search" in method else None
+            more = {"trajectory": moved, "control_of": control, "budget": spent} | changes
+            found.append(record(method, task, seed, score, **more))
+    return found
 
 
 def record(method: str, task: str, seed: int, score: float, **changes: Any) -> Record:

@@ -55,7 +55,7 @@ def test_refusal_at_the_edge_of_the_table() -> None:
     assert refusal([(5, 5)] * 6) is None
     line = refusal([(5, 5)] * 7)
     assert line is not None
-    assert line.startswith("5 seeds allow p >= 0.0079, a family of 7 tests needs p <= 0.0071: no marks")
+    assert line.startswith("5 seeds allow p >= 0.0079, a family of 7 tests needs p <= 0.0071; ")
     assert "6 seeds support a family of 23" in line
     assert refusal([(4, 4)]) is None
     three = refusal([(3, 3)])

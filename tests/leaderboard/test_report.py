@@ -15,6 +15,7 @@ from bench.records import Record
 from leaderboard.content import Report
 from leaderboard.markdown import render
 from leaderboard.report import build, write
+from tests.bench import short
 from tests.leaderboard.fabricate import failure, grid, plan, record, save
 
 METHODS = ["finetune", "cp", "tapweight", "tapweight-null"]
@@ -135,6 +136,41 @@ def test_one_seed_prints_no_sd(tmp_path: Path) -> None:
     (finetune, *_) = lines(render(build(tmp_path)), "finetune")
     assert "±" not in finetune[1]
     assert finetune[1].endswith(" (1)")
+
+
+def test_combinations_that_no_paper_evaluates_are_marked(tmp_path: Path) -> None:
+    save(tmp_path, [cell.model_copy(update={"published": cell.method != "cp"}) for cell in grid(5)])
+    text = render(build(tmp_path))
+    (cp, *_) = lines(text, "cp")
+    assert [cell.split("(5)")[1] for cell in cp[1:]] == ["° ▼", "° ▼"]
+    assert all("°" not in cell for cell in [*lines(text, "finetune")[0], *lines(text, "tapweight")[0]])
+    assert "°: ours: no paper evaluates this combination" in text
+    save(tmp_path / "published", grid(5))
+    assert "°" not in render(build(tmp_path / "published"))
+
+
+def test_the_mark_follows_from_what_the_method_was_published_for(tmp_path: Path) -> None:
+    """Real cells on images: fine-tuning was, the null control is ours."""
+    for method in ("finetune", "tapweight-null"):
+        (outcome,) = short.run(tmp_path, method)
+        assert outcome.ok, outcome.traceback
+    text = render(build(tmp_path))
+    assert [lines(text, name)[0][1].endswith("(1)°") for name in ("finetune", "tapweight-null")] == [False, True]
+
+
+def test_what_a_search_spent_stands_below_the_table(tmp_path: Path) -> None:
+    spent = {"trials": 8, "pretraining_steps": 1600, "finetuning_epochs": 96}
+    save(tmp_path / "alike", [cell.model_copy(update={"budget": spent}) for cell in grid(2) if cell.method == "cp"])
+    note = "- cp: 8 trials (1,600 pretraining steps, at most 96 fine-tuning epochs), chosen on validation."
+    assert note in render(build(tmp_path / "alike")).split("####")[0]
+    other = [
+        cell.model_copy(update={"budget": spent | {"finetuning_epochs": 96 if cell.task.endswith("bace") else 200}})
+        for cell in grid(2)
+    ]
+    save(tmp_path / "other", other)
+    text = render(build(tmp_path / "other"))
+    assert "- cp: 8 trials (1,600 pretraining steps, at most 96 fine-tuning epochs) on bace; 8 trials (" in text
+    assert "at most 200 fine-tuning epochs) on esol, chosen on validation." in text
 
 
 def test_protocols_are_never_mixed(tmp_path: Path) -> None:

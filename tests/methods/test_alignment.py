@@ -45,7 +45,7 @@ def test_equals_per_objective_backward_passes(demo_problem: Problem, dtype: torc
     )  # fmt: skip
     if dtype == torch.float64:
         batch, held_out = doubled(batch), doubled(held_out)
-    v = validation_gradient(encoder, head, lambda e, h: demo_problem.downstream_loss(e, h, held_out))
+    v, _ = validation_gradient(encoder, head, lambda e, h: demo_problem.downstream_loss(e, h, held_out))
     q = alignment(encoder, heads, lambda e, h: demo_problem.objective_losses(e, h, batch), v)
     expected = per_objective(demo_problem.objective_losses(encoder, heads, batch), encoder, v)
     assert expected.abs().max() > 0
@@ -56,7 +56,7 @@ def test_probing_leaves_parameters_gradients_and_running_statistics_alone(demo_p
     encoder, heads, head = demo_problem.encoder(), demo_problem.objective_heads(), demo_problem.downstream_head()
     before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
     batch, held_out = (demo_problem.stream(source, 8, "test").batch(0) for source in ("corpus", "val"))
-    v = validation_gradient(encoder, head, lambda e, h: demo_problem.downstream_loss(e, h, held_out))
+    v, _ = validation_gradient(encoder, head, lambda e, h: demo_problem.downstream_loss(e, h, held_out))
     alignment(encoder, heads, lambda e, h: demo_problem.objective_losses(e, h, batch), v)
     assert all(torch.equal(before[name], tensor) for name, tensor in encoder.state_dict().items())
     assert all(p.grad is None for module in (encoder, heads, head) for p in module.parameters())
@@ -74,7 +74,7 @@ def test_the_pass_runs_in_full_precision_whatever_training_uses(demo_problem: Pr
 
     before = torch.backends.cudnn.allow_tf32
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        v = validation_gradient(encoder, head, loss)
+        v, _ = validation_gradient(encoder, head, loss)
         alignment(encoder, head, lambda e, h: loss(e, h)[None], v)
     assert seen == [(torch.float32, False, False)] * 2
     assert torch.backends.cudnn.allow_tf32 == before
@@ -142,7 +142,7 @@ def test_the_step_on_alpha_equals_the_chain_of_central_differences(n: int) -> No
         return loss
 
     alpha = torch.randn(n, generator=generator, dtype=torch.float64)
-    v = validation_gradient(omega, head, lambda e, h: val(e))
+    v, _ = validation_gradient(omega, head, lambda e, h: val(e))
     q = alignment(theta, heads, lambda e, h: losses(e), v)
     rule = TapWeight(n, eta=2 * gamma)
     rule.alpha = alpha.clone()

@@ -28,12 +28,16 @@ def trilevel(problem: Problem, smoke: Settings, validation: Any = "val", **chang
     return TriLevel(smoke.continued, options, validation).run(problem, start_of(problem), Uninterrupted())
 
 
-def test_tapweight_without_a_weight_rate_equals_cp_bit_for_bit(demo_problem: Problem, smoke: Settings) -> None:
+@pytest.mark.parametrize("way", [{"point": "post", "name": "forward"}, {"point": "pre", "name": "one-sided"}])
+def test_tapweight_without_a_weight_rate_equals_cp_bit_for_bit(
+    demo_problem: Problem, smoke: Settings, way: dict[str, str]
+) -> None:
+    probed = {"point": way["point"], "hypergradient": {"name": way["name"]}}
     cp = Continued(smoke.continued).run(demo_problem, start_of(demo_problem), Uninterrupted())
-    still = trilevel(demo_problem, smoke, rate=0.0)
+    still = trilevel(demo_problem, smoke, rate=0.0, **probed)
     assert same(cp.weights["encoder"], still.weights["encoder"])
     assert same(cp.weights["heads"], still.weights["heads"])
-    moving = trilevel(demo_problem, smoke, rate=0.5)
+    moving = trilevel(demo_problem, smoke, rate=0.5, **probed)
     assert not same(cp.weights["encoder"], moving.weights["encoder"])
 
 

@@ -1,0 +1,79 @@
+"""Task-adaptive and domain-adaptive pretraining (Gururangan et al. 2020): equal weights on other inputs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from methods import METHODS
+from methods.method import method
+from methods.settings import PhaseSettings
+
+if TYPE_CHECKING:
+    from methods.settings import Settings
+    from methods.stage import Stage
+
+PAPER = "Gururangan et al. 2020, arXiv 2004.10964"
+COST = "cp with as many steps"
+
+
+class TaptSettings(PhaseSettings):
+    """How the phase on the task's own inputs differs from ``continued``."""
+
+
+class DaptSettings(PhaseSettings):
+    """How the phase on the domain's inputs differs from ``continued``."""
+
+
+@method(
+    "tapt",
+    title="TAPT, pretraining on the task's own inputs",
+    paper=PAPER + ", Section 4",
+    published=("text",),
+    cost=COST,
+    section="tapt",
+    options=TaptSettings,
+)
+def tapt(settings: Settings) -> list[Stage]:
+    """Continued pretraining on the inputs of the training part, without their labels, then fine-tuning."""
+    from methods.stages.continued import Continued
+    from methods.stages.finetune import FineTune
+
+    phase = settings.own(TaptSettings).on(settings.continued)
+    return [Continued(phase, source="task", name="tapt"), FineTune(settings.finetune)]
+
+
+@method(
+    "dapt",
+    title="DAPT, pretraining on the domain's inputs",
+    paper=PAPER + ", Section 3",
+    published=("text",),
+    cost=COST,
+    section="dapt",
+    options=DaptSettings,
+)
+def dapt(settings: Settings) -> list[Stage]:
+    """Continued pretraining on the corpus, which on molecules plays the part of the domain, then fine-tuning.
+
+    With the settings of ``continued`` this is ``cp`` with equal weights, and shares its artifact.
+    """
+    from methods.stages.continued import Continued
+    from methods.stages.finetune import FineTune
+    from methods.weighting.fixed import Fixed
+    from methods.weighting.rule import Rule
+
+    phase, rule = settings.own(DaptSettings).on(settings.continued), Rule(Fixed, {"s": []})  # as cp has it
+    return [Continued(phase, rule), FineTune(settings.finetune)]
+
+
+@method(
+    "dapt-tapt",
+    title="DAPT, then TAPT",
+    paper=PAPER + ", Section 4.2",
+    published=("text",),
+    cost="dapt and tapt",
+    made_of=lambda own: ("dapt", "tapt"),
+)
+def dapt_tapt(settings: Settings) -> list[Stage]:
+    """One after the other, then fine-tuning."""
+    domain, _ = METHODS.get("dapt").part(settings)
+    return [domain, *METHODS.get("tapt").part(settings)]

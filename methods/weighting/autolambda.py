@@ -1,0 +1,40 @@
+"""Auto-Lambda: descent of the weights on the validation loss one step ahead (Liu et al. 2022, arXiv 2202.03091)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, float64, full, zeros
+
+from methods.weighting.rule import Need, Signals, Weighting
+
+FIRST, FLOOR = 0.1, 1e-6  # lambda_k at first, as released; the least one, so that their sum never vanishes
+BETAS, EPSILON = (0.9, 0.999), 1e-8  # of Adam
+
+
+class AutoLambda(Weighting):
+    """Adam, as released, on L_val(theta - lr sum_k lambda_k g_k); the floor and s = lambda / sum lambda are ours."""
+
+    needs: frozenset[Need] = frozenset({"lookahead"})
+    before_step, least = True, 2
+
+    def __init__(self, n: int, seed: int = 0, *, rate: float) -> None:
+        super().__init__(n, seed)
+        self.rate, self.lambdas = rate, full((n,), FIRST, dtype=float64)
+        self.m, self.v, self.t = zeros(n, dtype=float64), zeros(n, dtype=float64), 0  # Adam's moments and steps
+
+    def weights(self) -> Tensor:
+        return self.lambdas / self.lambdas.sum()
+
+    def update(self, signals: Signals) -> None:
+        """Take one step; the slope along lambda_k is -lr v . g_k with v taken ahead, and Adam is blind to lr."""
+        slope, self.t = -signals.require("lookahead"), self.t + 1
+        self.m, self.v = self.m.lerp(slope, 1 - BETAS[0]), self.v.lerp(slope**2, 1 - BETAS[1])
+        first, second = (moment / (1 - beta**self.t) for moment, beta in zip((self.m, self.v), BETAS, strict=True))
+        self.lambdas = (self.lambdas - self.rate * first / (second.sqrt() + EPSILON)).clamp_min(FLOOR)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("t", "lambdas", "m", "v")}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)

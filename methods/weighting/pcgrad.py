@@ -1,0 +1,40 @@
+"""PCGrad, gradient surgery (Yu et al. 2020, arXiv 2001.06782, Algorithm 1), computed by torchjd."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, eye, float64, full, random
+from torchjd.aggregation import PCGradWeighting
+
+from methods.weighting.rule import Need, Signals, Weighting
+from tasks.randomness import generator
+
+
+class PCGrad(Weighting):
+    """s = w / sum_i w_i, sum_i w_i g_i the sum of projected gradients. Dividing is ours: no rule takes longer steps."""
+
+    needs: frozenset[Need] = frozenset({"gramian"})
+    before_step = True
+    least = 2
+
+    def __init__(self, n: int, seed: int = 0) -> None:
+        super().__init__(n, seed)
+        self.step, self.s = 0, full((n,), 1 / n, dtype=float64)
+
+    def weights(self) -> Tensor:
+        return self.s
+
+    def update(self, signals: Signals) -> None:
+        """Resolve the conflicts of one batch; torchjd draws from the global generator, which is lent and given back."""
+        floor = 1e-30 * (gramian := signals.require("gramian")).trace() * eye(self.n).double()  # squares may underflow
+        with random.fork_rng(devices=[]):
+            random.set_rng_state(generator(self.seed, "pcgrad", self.step).get_state())
+            w = PCGradWeighting()(gramian + floor)
+        self.step, self.s = self.step + 1, w / w.sum()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"step": self.step, "s": self.s}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.step, self.s = state["step"], state["s"]

@@ -1,0 +1,1 @@
+"""Quadratic problems with known optima: the modality on which the weighting methods are proven."""
