@@ -20,7 +20,7 @@ COST = "not published"
     "tapweight-blo",
     title="TapWeight, bi-level",
     paper=PAPER,
-    published=("image", "text"),
+    published=("image",),
     cost=COST,
     section="tapweight-blo",
     options=BiLevelSettings,

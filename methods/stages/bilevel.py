@@ -87,8 +87,10 @@ class BiLevel(Stage):
             body.move(step)
             optimisers.apply(head_optimiser, one.optimiser, step, total)
             if asked:
-                v = upper.gradient(body.encoder, heads, val.batch(step // two.unroll), step + 1)
-                upper.move(Probe(*asked, v, s, unweighted=unweighted), measured, step + 1, total)
+                held_out = val.batch(step // two.unroll)
+                probe = Probe(*asked, upper.gradient(body.encoder, heads, held_out, step + 1), s, unweighted=unweighted)
+                upper.move(probe, measured, step + 1, total)
+                del probe  # and v
         joint = Model(copy_state(body.encoder), copy_state(heads.task))
         return StageResult(body.weights(), {"joint": joint}, {"trajectory": upper.log.record()})
 

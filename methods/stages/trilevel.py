@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from bench.errors import RequestError
+from methods.hypergradient.functional import Parameters
 from methods.hypergradient.probe import Probe
 from methods.settings import ContinuedSettings, TriLevelSettings
 from methods.stage import Context, Stage, StageResult, Weights, corpus_key, task_key
@@ -58,6 +59,10 @@ class TriLevel(Stage):
         val = problem.stream(self.validation, two.validation_batch, "level III")
         body.check_slopes(corpus.batch(0))
         every = two.unroll_one * two.unroll_two
+
+        def gradient(done: int) -> Parameters:
+            return upper.gradient(omega.encoder, omega.head, val.batch(done // every - 1), done)
+
         parts = {**body.parts(), **omega.parts(), "rule": upper.rule, "log": upper.log}
         for step in context.steps(total, parts, one.batch):
             batch = corpus.batch(step)
@@ -67,10 +72,10 @@ class TriLevel(Stage):
             # Made before the training pass, so that it drops the units which that pass drops.
             asked = body.function(batch) if due else None
             if asked and two.point == "pre":
-                v = upper.gradient(omega.encoder, omega.head, val.batch(done // every - 1), done)
+                probe = Probe(*asked, gradient(done), upper.rule.weights(), level_two)
                 losses = body.losses(batch, step)
-                probe = Probe(*asked, v, upper.rule.weights(), level_two, base=losses.detach())
-                upper.move(probe, on_cpu(losses), done, total)
+                upper.move(replace(probe, base=losses.detach()), on_cpu(losses), done, total)
+                del probe  # and v
             else:
                 losses = body.losses(batch, step)
             measured, s = on_cpu(losses), upper.rule.weights()
@@ -80,6 +85,5 @@ class TriLevel(Stage):
             if (step + 1) % two.unroll_one == 0:
                 omega.move((step + 1) // two.unroll_one - 1, step)
             if asked and two.point == "post":
-                v = upper.gradient(omega.encoder, omega.head, val.batch(done // every - 1), done)
-                upper.move(Probe(*asked, v, s, level_two), measured, done, total)
+                upper.move(Probe(*asked, gradient(done), s, level_two), measured, done, total)
         return StageResult(body.weights(), {"omega": omega.model()}, {"trajectory": upper.log.record()})

@@ -99,18 +99,24 @@ def test_one_step_by_hand(c: float) -> None:
     assert rows["weights"][0] == pytest.approx([1 / (1 + torch.e ** (-2 * step)), 1 / (1 + torch.e ** (2 * step))])
 
 
-def test_conjugate_gradients_know_the_whole_lower_level() -> None:
-    """H of s L + c L_tr in (x, h) is [[1 + c, c], [c, c]], v = r (1, 1): H^-1 v = r (0, 1 / c), so x does not matter.
+@pytest.mark.parametrize("c", [1.0, 2.5])
+def test_the_hessian_is_that_of_the_whole_lower_level(c: float) -> None:
+    """H of sum_i s_i L_i + c L_tr in (x, h) is [[1 + c, c], [c, c]], and v = r (1, 1) at x = h = 0.3 c.
 
-    The objectives cannot change the end task's optimum where its head can take up everything.
+    H^-1 v = r (0, 1 / c): the end task's head can take up everything, so no objective matters. One term
+    of the Neumann series: a (2 v - a H v), whose entry of x is a r (2 - a (1 + 2 c)).
     """
     sgd = OptimiserSettings(name="sgd", lr=0.1, weight_decay=0.0, schedule="constant")
     one = ContinuedSettings(steps=1, batch=1, optimiser=sgd)
-    cg = {"name": "conjugate-gradients", "terms": 2}
-    assert learn(Line(NAMES[:2]), one, hypergradient=cg).log["trajectory"]["alignment"][0] == pytest.approx(
-        [0, 0], abs=1e-12
-    )
-    assert learn(Line(NAMES[:2]), one).log["trajectory"]["alignment"][0] != pytest.approx([0, 0], abs=0.1)
+    x, a = 0.3 * c, 0.2
+    entry = a * (2 * x - 3) * (2 - a * (1 + 2 * c))
+    schemes: list[tuple[dict[str, Any], list[float]]] = [
+        ({"name": "conjugate-gradients", "terms": 2}, [0, 0]),
+        ({"name": "neumann", "terms": 1, "step": a}, [entry * (x - 1), entry * (x + 1)]),
+    ]
+    for scheme, q in schemes:
+        rows = learn(Line(NAMES[:2]), one, hypergradient=scheme, coefficient=c).log["trajectory"]
+        assert rows["alignment"][0] == pytest.approx(q, abs=1e-12)
 
 
 def test_without_the_end_task_the_body_is_that_of_cp() -> None:

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from methods.hypergradient.backward import backward, cosine
 from methods.hypergradient.central import central
 from methods.hypergradient.choice import choose
 from methods.hypergradient.conjugate import conjugate_gradients
 from methods.hypergradient.forward import forward
-from methods.hypergradient.functional import Parameters, as_function
+from methods.hypergradient.functional import Function, Parameters, as_function
 from methods.hypergradient.inverse import hessian
 from methods.hypergradient.neumann import neumann
 from methods.hypergradient.one_sided import one_sided
@@ -346,23 +347,41 @@ def test_a_vanishing_validation_gradient_gives_no_alignment() -> None:
         assert way(still).tolist() == [0, 0, 0]
 
 
-def test_the_hessian_of_the_image_network_is_the_difference_of_its_gradients(demo_problem: Problem) -> None:
-    """In float64, through batch norm in training mode and max pooling."""
-    probe = probe_of(demo_problem)
+def curvature_error(loss: Function, point: Parameters, e: float) -> float:
+    """The product of the Hessian with a random direction against the difference of gradients."""
     draws = torch.Generator().manual_seed(1)
-    x = {n: torch.randn(p.shape, generator=draws, dtype=p.dtype) for n, p in probe.theta.items()}
+    x = {n: torch.randn(p.shape, generator=draws, dtype=p.dtype) for n, p in point.items()}
+    high, low = (torch.func.grad(loss)({n: p + sign * e * x[n] for n, p in point.items()}) for sign in (1, -1))
+    found, curved = torch.cat([((high[n] - low[n]) / (2 * e)).flatten() for n in x]), hessian(loss, point)(x)
+    assert found.norm() > 0
+    return relative(torch.cat([curved[n].flatten() for n in x]), found)
 
-    def loss(theta: Parameters) -> Tensor:
-        return probe.s @ probe.losses(theta)
 
-    curved, e = hessian(loss, probe.theta)(x), 1e-7
-    high, low = (
-        torch.func.grad(loss)({n: p + sign * e * x[n] for n, p in probe.theta.items()}) for sign in (1, -1)
-    )  # fmt: skip
-    found = torch.cat([curved[n].flatten() for n in curved])
-    expected = torch.cat([((high[n] - low[n]) / (2 * e)).flatten() for n in curved])
-    assert relative(found, expected) < 1e-4
-    assert found.norm() > 1
+def test_the_hessian_of_the_image_network_is_the_difference_of_its_gradients(demo_problem: Problem) -> None:
+    """In float64, through batch norm in training mode and max pooling, for both levels."""
+    probe = probe_of(demo_problem)
+    assert curvature_error(lambda theta: probe.s @ probe.losses(theta), probe.theta, e=1e-7) < 1e-4
+    assert probe.level_two is not None
+    two = probe.level_two()
+    assert curvature_error(lambda omega: two.loss(omega, probe.theta), two.omega, e=1e-7) < 1e-4
+
+
+def test_the_hessian_of_a_text_network_is_the_difference_of_its_gradients() -> None:
+    """Through a lookup, attention that is not fused, and the slice of the first token."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        words, head = nn.Embedding(10, 8, dtype=torch.float64), nn.Linear(8, 1, dtype=torch.float64)
+        layer = nn.TransformerEncoderLayer(
+            8, 2, 16, dropout=0.1, activation="gelu", batch_first=True, dtype=torch.float64
+        )
+    tokens = torch.arange(12).reshape(3, 4) % 10
+
+    def loss(encoder: nn.Module, head: nn.Module) -> Tensor:
+        with sdpa_kernel(SDPBackend.MATH):
+            outputs: Tensor = head(encoder(tokens)[:, 0])
+        return nn.functional.mse_loss(outputs, torch.ones_like(outputs))
+
+    assert curvature_error(*as_function(nn.Sequential(words, layer), head, loss), e=1e-5) < 1e-7
 
 
 @pytest.mark.parametrize("name", ["neumann", "conjugate-gradients", "as-released"])

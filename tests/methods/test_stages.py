@@ -51,10 +51,11 @@ def test_same_seed_same_bits_and_the_null_differs(demo_problem: Problem, smoke: 
     assert null.log["trajectory"]["losses"][0] == first.log["trajectory"]["losses"][0]
 
 
-def test_trajectory_rows_agree(demo_problem: Problem, smoke: Settings) -> None:
-    rows = trilevel(demo_problem, smoke).log["trajectory"]
-    assert rows["steps"] == [2, 4, 6, 8, 10, 12, 14, 16]
-    assert len(rows["weights"]) == len(rows["alignment"]) == len(rows["losses"]) == 8
+@pytest.mark.parametrize(("way", "last"), [(("post", "forward"), 16), (("pre", "one-sided"), 14)])
+def test_trajectory_rows_agree(demo_problem: Problem, smoke: Settings, way: tuple[str, str], last: int) -> None:
+    rows = trilevel(demo_problem, smoke, point=way[0], hypergradient={"name": way[1]}).log["trajectory"]
+    assert rows["steps"] == list(range(2, last + 1, 2))
+    assert len(rows["weights"]) == len(rows["alignment"]) == len(rows["losses"]) == last // 2
     assert all(abs(sum(row) - 1) < 1e-12 for row in rows["weights"])
     assert rows["objectives"] == list(demo_problem.objectives)
 
