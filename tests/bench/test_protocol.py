@@ -60,7 +60,9 @@ def test_built_in_protocols_fit_every_cell(name: str) -> None:
     for method in map(METHODS.get, METHODS.names()):
         for task in TASKS:
             backbone = backbone_for(method, task)
-            assert backbone is not None
+            if backbone is None:  # a method that names its one backbone
+                assert method.name == "tapweight-as-released"
+                continue
             resolved = rules.resolve(method, task, backbone)
             sections = {*type(resolved.settings).model_fields, method.section, *resolved.settings.others}
             # Every value of the protocol that this method reads has an origin, and no other has.
@@ -178,7 +180,7 @@ HEAD = "name: mine\nbase: small\n"
         (HEAD + "overrides: [{for: {kind: regression}}]", ["set: Field required"]),
         (HEAD + "overrides: [{for: {knd: regression}, set: {}}]", ["'knd' is not known; did you mean kind"]),
         (HEAD + "overrides: [{for: {kind: regresion}, set: {}}]", ["'regresion' is not known; did you mean reg"]),
-        (HEAD + "overrides: [{for: {task: bace}, set: {}}]", ["'bace' is not known; known: demo:logp"]),
+        (HEAD + "overrides: [{for: {task: bace}, set: {}}]", ["'bace' is not known; known: analytic:isotropic"]),
         (HEAD + "overrides: [{for: {task: 3}, set: {}}]", ["overrides", "got 3"]),
         (HEAD + "overrides: [{for: {kind: regression}, set: {finetune.epoch: 3}}]", ["did you mean finetune.epochs"]),
         ("- 1", ["expected a mapping, got list"]),

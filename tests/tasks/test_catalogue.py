@@ -100,8 +100,8 @@ def test_names_expand_in_order_without_duplicates() -> None:
         ("moleculnet:bace", "did you mean moleculenet"),
         ("moleculenet:eso", "did you mean esol"),
         ("demo:bace", "known: logp, rings"),
-        ("", "known: demo, moleculenet"),
-        (" , ", "known: demo, moleculenet"),
+        ("", "known: analytic, demo, moleculenet"),
+        (" , ", "known: analytic, demo, moleculenet"),
     ],
 )
 def test_unknown_names_get_the_nearest(request_: str, hint: str) -> None:
