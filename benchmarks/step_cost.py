@@ -1,13 +1,14 @@
 """Seconds and memory of one pretraining step of every method, relative to a ``cp`` step.
 
     python benchmarks/step_cost.py [--encoder image|text] [--protocol small] [--methods cp,tapweight,...]
-        [--set KEY=VALUE ...] [--variants] [--steps 12] [--rounds 3] [--threads 1]
+        [--set KEY=VALUE ...] [--variants [TEXT ...]] [--steps 12] [--rounds 3] [--threads 1]
 
 Each method's own pretraining stage runs ``--steps`` steps, in a process of its own, ``--rounds`` times in
 turn. Printed: the median over rounds of the mean seconds of a step, the smallest and largest round, the
 ratio to ``cp`` of the same rounds, and the peak memory of the stage. The first four
 steps are not counted, so that a mean over a whole cycle of the upper level needs a multiple of its period.
-``--variants`` adds tapweight with other hypergradients, and theta and omega trained side by side.
+``--variants`` adds tapweight with other hypergradients, and theta and omega trained side by side: all, or those
+whose label holds one of the texts.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def main() -> None:
     parser.add_argument("--protocol", default="small")
     parser.add_argument("--methods", default="cp,tapweight")
     parser.add_argument("--set", action="append", default=[], dest="assignments")
-    parser.add_argument("--variants", action="store_true")
+    parser.add_argument("--variants", nargs="*", metavar="TEXT")
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
@@ -110,7 +111,9 @@ def main() -> None:
     _prepare(options.protocol)
     wanted: dict[str, tuple[str, tuple[str, ...]]] = {"cp": ("cp", ())}
     wanted |= {name: (name, ()) for name in options.methods.split(",")}
-    wanted |= VARIANTS if options.variants else {}
+    if options.variants is not None:
+        texts = options.variants or [""]
+        wanted |= {label: variant for label, variant in VARIANTS.items() if any(text in label for text in texts)}
     rounds: dict[str, list[dict[str, float]]] = {label: [] for label in wanted}
     for _ in range(options.rounds):
         for label, (method, assignments) in wanted.items():
