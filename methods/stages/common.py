@@ -96,10 +96,10 @@ class Pretraining:
         function, present = self.function(batch)
         draws = generator(0, "slopes")
         along = {name: torch.randn(p.shape, generator=draws).to(p) for name, p in present.items()}
-        slopes = torch.func.jvp(function, (present,), (along,))[1]
-        for name, slope in zip(self.problem.objectives, slopes.tolist(), strict=True):
+        losses, slopes = torch.func.jvp(function, (present,), (along,))[:2]
+        for name, loss, slope in zip(self.problem.objectives, losses.tolist(), slopes.tolist(), strict=True):
             if slope == 0 and name not in self.idle:
-                raise LossError(f"{self.stage}, step 0: the loss {name!r} is constant: nothing that trains moves it")
+                raise LossError(f"{self.stage}, step 0: the loss {name!r} is constant at {loss}: nothing moves it")
 
     def weights(self) -> dict[str, State]:
         """Return what the stage hands on."""

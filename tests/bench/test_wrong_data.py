@@ -254,8 +254,7 @@ def test_a_constant_objective(
     monkeypatch.setattr(ImageProblem, "objective_terms", broken_from(1, 0.7, constant=True))
     options = ("--set", "continued.steps=4")
     failure = failed(mirror, tmp_path / "run", method, *options)
-    expected = f"LossError: {stage}, step 0: the loss 'jigsaw' is constant: nothing that trains moves it"
-    assert failure.reason.endswith(expected)
+    assert f"LossError: {stage}, step 0: the loss 'jigsaw' is constant at 0." in failure.reason
     if method == "tapweight":  # declared, it is no mistake
         idle = tiny(mirror, tmp_path / "idle", *options, "--set", "tapweight.idle=[jigsaw]", methods=method)
         assert idle.code == 0, idle.err
