@@ -74,9 +74,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0-9")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--variant", nargs="+", action="append", required=True, metavar="NAME [KEY=VALUE]")
-    parser.add_argument(
-        "--picture", type=Path, help="draw the weights of all variants side by side into it"
-    )
+    parser.add_argument("--picture", type=Path, help="draw the weights of all variants side by side into it")
     options = parser.parse_args()
     found: dict[str, list[dict[str, Any]]] = {}
     for name, *assignments in options.variant:

@@ -55,9 +55,7 @@ def objective_gradients(data: Quadratic, theta: Array) -> Array:
 
 def pretrained(data: Quadratic, s: Array) -> Array:
     """Return theta*(s), the minimiser of sum_i s_i L_i, shape (d,)."""
-    found: Array = np.linalg.solve(np.tensordot(s, data.curvatures, 1), np.einsum("n,nij,nj->i", s, data.curvatures,
-                                                                                data.centres))  # fmt: skip
-    return found
+    return _solve(np.tensordot(s, data.curvatures, 1), np.einsum("n,nij,nj->i", s, data.curvatures, data.centres))
 
 
 class Levels(Protocol):
@@ -84,16 +82,15 @@ class TriLevel:
 
     def adapted(self, theta: Array) -> Array:
         """Return (omega*, phi*) for theta."""
-        found: Array = np.linalg.solve(self._hessian(), self.train.b + 2 * self.gamma * _on_body(theta))
-        return found
+        return _solve(self._hessian(), self.train.b + 2 * self.gamma * _on_body(theta))
 
     def loss(self, s: Array) -> float:
         return self.val.loss(self.adapted(pretrained(self.data, s)))
 
     def gradient(self, s: Array) -> Array:
         theta = pretrained(self.data, s)
-        through_two = np.linalg.solve(self._hessian(), self.val.gradient(self.adapted(theta)))[:D]
-        u = np.linalg.solve(np.tensordot(s, self.data.curvatures, 1), through_two)
+        through_two = _solve(self._hessian(), self.val.gradient(self.adapted(theta)))[:D]
+        u = _solve(np.tensordot(s, self.data.curvatures, 1), through_two)
         return -2 * self.gamma * objective_gradients(self.data, theta) @ u
 
     def identity(self, s: Array) -> Array:
@@ -117,15 +114,14 @@ class BiLevel:
     def adapted(self, s: Array) -> Array:
         """Return (theta*, phi*) for s."""
         pull = np.einsum("n,nij,nj->i", s, self.data.curvatures, self.data.centres)
-        found: Array = np.linalg.solve(self._hessian(s), _on_body(pull) + self.c * self.train.b)
-        return found
+        return _solve(self._hessian(s), _on_body(pull) + self.c * self.train.b)
 
     def loss(self, s: Array) -> float:
         return self.val.loss(self.adapted(s))
 
     def gradient(self, s: Array) -> Array:
         p = self.adapted(s)
-        u = np.linalg.solve(self._hessian(s), self.val.gradient(p))[:D]
+        u = _solve(self._hessian(s), self.val.gradient(p))[:D]
         return -objective_gradients(self.data, p[:D]) @ u
 
     def identity(self, s: Array) -> Array:
@@ -178,3 +174,7 @@ def settled(slope: Callable[[Array], Array], n: int, rate: float = 0.1, toleranc
 def _on_body(theta: Array) -> Array:
     """Return (theta, 0), shape (d + k,)."""
     return np.concatenate([theta, np.zeros(K)])
+
+
+def _solve(a: Array, b: Array) -> Array:
+    return np.asarray(np.linalg.solve(a, b), dtype=np.float64)

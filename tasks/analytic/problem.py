@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from bench.errors import RequestError
 from tasks.analytic.quadratic import CORPUS, SIZES, K, Quadratic
-from tasks.image.stream import ShuffledStream
 from tasks.losses import masked_loss
 from tasks.metrics import evaluate
 from tasks.problem import Batch, BatchStream, Problem, Scores, Source, TestKey
 from tasks.randomness import generator
 from tasks.sealed import SealedLabels
 from tasks.spec import ProblemSpec
+from tasks.stream import ShuffledStream
 
 START_SCALE = 0.1  # sd of the entries of a fresh theta
 HEAD_SCALE = 2.0  # sd of the entries of a fresh downstream head: a head must be trained before it says anything

@@ -31,7 +31,7 @@ OBJECTIVES = ("helpful", "partly", "useless", "harmful")
 D, K = 8, 2
 SIZES = {"train": 48, "val": 48, "test": 200}
 CORPUS = 256
-LABEL_NOISE = 0.3  # sd of the labels about x . t
+LABEL_NOISE = 0.3  # root mean square distance of the labels from x . t, in every part
 SPECTRUM = (0.25, 2.0)  # smallest and largest eigenvalue of skewed curvatures
 SEED = 20241010
 OFF_CENTRE = 0.5  # added to the training inputs, so that as unlabelled examples they pull elsewhere than the corpus
@@ -86,7 +86,7 @@ def quadratic(name: str) -> Quadratic:
     for part, x in inputs.items():
         inputs[part] = x = _with_moments(x, curvatures[-1])
         rest = noise[part] - x @ np.linalg.lstsq(x, noise[part], rcond=None)[0]
-        labels.append(x @ targets[part] + LABEL_NOISE * rest / rest.std())
+        labels.append(x @ targets[part] + LABEL_NOISE * rest / np.sqrt(np.mean(rest**2)))
     rows = np.split(np.arange(sum(SIZES.values())), np.cumsum(list(SIZES.values()))[:-1])
     arrays = (
         np.array(CENTRES), curvatures[:-1], curvatures[-1], np.concatenate(list(inputs.values())),

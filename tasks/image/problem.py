@@ -20,7 +20,6 @@ from tasks.image.augment import augment
 from tasks.image.cache import Images
 from tasks.image.checkpoint import load_by_position
 from tasks.image.resnet import linear, resnet18
-from tasks.image.stream import ShuffledStream
 from tasks.image.views import corpus_views, normalise, to_unit
 from tasks.losses import masked_loss
 from tasks.metrics import evaluate
@@ -29,6 +28,7 @@ from tasks.randomness import generator
 from tasks.sealed import SealedLabels
 from tasks.settings import TaskSettings
 from tasks.spec import ProblemSpec
+from tasks.stream import ShuffledStream
 
 ROOT_EPSILON = 1e-8  # keeps the root of the mask-contrastive distance differentiable at 0
 SCORE_BATCH = 256  # examples scored at once; no effect on the scores

@@ -13,15 +13,22 @@ from bench.commands.prepare import prepare_pairs
 from bench.protocol import Protocol
 from bench.protocol_files import load
 from bench.records import scan
+from methods import METHODS
 from slurm.executor import Executor, Job, Outcome
 from slurm.inline import InProcess
-from tasks.catalogue import expand
+from tasks.catalogue import expand, get
 
-ASSIGNMENTS = ("start.steps=3", "continued.steps=4", "finetune.epochs=2")
+# Of every method; three steps are the fewest that can be stopped at both thirds.
+ASSIGNMENTS = (
+    "start.steps=3", "continued.steps=4", "finetune.epochs=2",
+    "search.trials=3", "search.epochs=1", "search.startup=2", "dwa.window=1", "ol-aux.interval=2",
+    *(f"{section}.batch=16" for section in ("tartan", "autolambda", "gradcos", "ol-aux")),
+    *(f"{section}.validation_batch=16" for section in ("tartan", "autolambda")),
+)  # fmt: skip
 
 
 def rules(*assignments: str) -> Protocol:
-    """The shortened protocol, the demo suite prepared for it."""
+    """The shortened protocol, the demo suite prepared for it; analytic tasks need no preparation."""
     protocol = load("smoke", [*ASSIGNMENTS, *assignments])
     _prepare(os.environ["BENCH_HOME"])
     return protocol
@@ -34,8 +41,10 @@ def _prepare(_: str) -> None:
 
 
 def built(method: str, seed: int = 0, task: str = "demo:rings", assignments: tuple[str, ...] = ()) -> Chain:
-    """A planned cell."""
-    return chain.build(method, task, "resnet18", seed, rules(*assignments))
+    """A planned cell, with the method's backbone for the task."""
+    backbone = chain.backbone_for(METHODS.get(method), get(task))
+    assert backbone is not None
+    return chain.build(method, task, backbone, seed, rules(*assignments))
 
 
 def jobs(out: Path, method: str, seeds: tuple[int, ...] = (0,), assignments: tuple[str, ...] = ()) -> list[Job]:

@@ -1,4 +1,4 @@
-"""What every registered task must say of itself, and that the demo tasks can be read."""
+"""What every registered task must say of itself, and that the tasks which need no file can be read."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from bench.commands.prepare import prepare_pairs
 from bench.protocol_files import load
 from methods import METHODS
 from tasks import BACKBONES
+from tasks.analytic.quadratic import quadratic
 from tasks.catalogue import expand, get, suites
 from tasks.info import TaskInfo
 from tasks.molecules.table import load_table
@@ -23,7 +24,7 @@ by_id = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.id)
 def test_the_entry_is_complete(task: TaskInfo) -> None:
     assert task.title
     assert task.source, "where the data is from"
-    if task.file.startswith("demo:"):
+    if ":" in task.file:
         assert task.note, "how computed data is computed"
         return
     assert task.citation
@@ -70,3 +71,13 @@ def test_demo_tasks_are_prepared_with_three_parts(task: TaskInfo) -> None:
         labels = table.labels[sorted(rows)]
         assert np.isfinite(labels).all()
         assert all(len(np.unique(column)) > 1 for column in labels.T), "a part with one label scores nothing"
+
+
+@pytest.mark.parametrize("task", suites()["analytic"].tasks, ids=lambda task: task.id)
+def test_analytic_tasks_have_three_parts(task: TaskInfo) -> None:
+    data = quadratic(task.name)
+    parts = [set(getattr(data, name).tolist()) for name in ("train", "val", "test")]
+    assert len(data.inputs) == task.rows == sum(map(len, parts))
+    assert set.union(*parts) == set(range(task.rows))
+    assert data.labels.shape == (task.rows, task.outputs)
+    assert np.isfinite(data.labels).all()

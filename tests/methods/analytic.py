@@ -1,89 +1,48 @@
-"""A problem whose optimal weights are known: quadratic objectives and end task of isotropic curvature.
-
-L_i(theta) = ||theta - a_i||^2 / 2, so continued pretraining converges to theta(s) = sum_i s_i a_i, and the
-end task's loss is ||omega - t||^2 / 2. The best weights are those of the point of the hull nearest to t.
-"""
+"""Methods on problems with known optima: those of the suite, on whole parts and so without noise, and others."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+import numpy as np
+from torch import Tensor
 
+from bench.protocol_files import load
+from methods import METHODS
+from methods.settings import Settings
 from methods.stage import Stateful
+from methods.stages.finetune import FineTune
+from tasks import BACKBONES
+from tasks.analytic.exact import BiLevel, EndTask, TriLevel
+from tasks.analytic.problem import AnalyticProblem as SuiteProblem
+from tasks.analytic.quadratic import CORPUS, SIZES, Array, D, quadratic
 from tasks.catalogue import get
-from tasks.problem import Batch, BatchStream, Problem, Scores, Source
+from tasks.problem import Problem, TestKey
+from tasks.sealed import seal
 from tasks.spec import ProblemSpec
 
 SPEC = ProblemSpec(
-    task=get("demo:logp"), split_checksum="", labels={}, backbone="analytic", encoder={}, corpus={},
+    task=get("analytic:isotropic"), split_checksum="", labels={}, backbone="analytic", encoder={}, corpus={},
     objectives=("first", "second", "harmful"), seed=0,
 )  # fmt: skip
-
-
-class Point(nn.Module):
-    """An encoder that is its parameter."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.value = nn.Parameter(torch.zeros(size, dtype=torch.float64))
-
-    def forward(self) -> Tensor:
-        return self.value
-
-
-class Same(BatchStream):
-    """The same batch for ever: the problem has no noise."""
-
-    def __len__(self) -> int:
-        return self.batch_size
-
-    def batch(self, step: int) -> Batch:
-        return {"step": torch.tensor(step)}
-
-
-class AnalyticProblem(Problem):
-    """Centres a of shape (n, d), target t of shape (d,)."""
-
-    def __init__(self, centres: Tensor, target: Tensor) -> None:
-        self.spec, self.device = SPEC, torch.device("cpu")
-        self.centres, self.target = centres, target
-
-    def encoder(self) -> nn.Module:
-        return Point(self.centres.shape[1])
-
-    def load_checkpoint(self, path: Path) -> nn.Module:
-        raise NotImplementedError
-
-    def objective_heads(self) -> nn.ModuleDict:
-        # A head that no loss reads: its parameters must neither matter nor disturb.
-        return nn.ModuleDict({"unused": nn.Linear(1, 1, dtype=torch.float64).requires_grad_(False)})
-
-    def objective_terms(self, encoder: nn.Module, heads: nn.ModuleDict, batch: Batch, idle: Any = ()) -> list[Tensor]:
-        return list(((encoder() - self.centres) ** 2).sum(1) / 2)
-
-    def downstream_head(self) -> nn.Module:
-        return nn.Identity()
-
-    def features(self, encoder: nn.Module, batch: Batch) -> Tensor:
-        features: Tensor = encoder()
-        return features
-
-    def outputs_loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        loss: Tensor = ((outputs - self.target) ** 2).sum() / 2
-        return loss
-
-    def stream(self, source: Source, batch_size: int, purpose: str) -> BatchStream:
-        return Same(batch_size)
-
-    def score(self, encoder: nn.Module, head: nn.Module, split: Any = "val", key: Any = None) -> Scores:
-        return {"rmse": float(self.downstream_loss(encoder, head, {}).detach())}
-
-    def facts(self) -> dict[str, Any]:
-        return {}
+C, GAMMA = 1.0, 0.5  # with which the best weights of analytic:isotropic are 0.7 helpful and 0.3 partly
+SGD = {"name": "sgd", "weight_decay": 0.0, "momentum": 0.0, "schedule": "constant", "warmup": 0.0, "clip": "null"}
+WHOLE = {
+    "continued.batch": CORPUS, "continued.optimiser.lr": 0.3, "tapweight.optimiser.lr": 0.3, "tapweight.gamma": GAMMA,
+    "tapweight-blo.coefficient": C, "tapweight.unroll_one": 1, "tapweight-blo.unroll": 1, "tapweight.point": "post",
+    **{f"{section}.optimiser.{key}": value for section in ("continued", "tapweight") for key, value in SGD.items()},
+    **{f"{section}.{key}": value for section in ("tapweight", "tapweight-blo") for key, value in {
+        "batch": SIZES["train"], "validation_batch": SIZES["val"], "hypergradient.name": "forward",
+        "alignment": "raw", "rate_schedule": "constant"}.items()},
+    **{f"{section}.{key}": value for section in ("tartan", "autolambda", "gradcos", "ol-aux") for key, value in {
+        "batch": SIZES["train"], "evaluate_every": 10**6, "head.lr": 0.3}.items()},
+    **{f"{section}.head.{key}": value for section in ("tartan", "autolambda", "gradcos", "ol-aux")
+       for key, value in SGD.items()},
+    "tartan.validation_batch": SIZES["val"], "tartan.meta_batch": SIZES["train"],
+    "autolambda.validation_batch": SIZES["val"],
+}  # fmt: skip
 
 
 class Uninterrupted:
@@ -96,3 +55,66 @@ class Uninterrupted:
 def start_of(problem: Problem) -> dict[str, Any]:
     """Fresh weights of a problem, as a first stage would hand them on."""
     return {"encoder": problem.encoder().state_dict(), "heads": problem.objective_heads().state_dict()}
+
+
+class AnalyticProblem(SuiteProblem):
+    """Centres a of shape (n, 2) and a target t of shape (2,), one curvature, unlabelled examples without noise."""
+
+    def __init__(self, centres: Tensor, target: Tensor) -> None:
+        base, padded = quadratic("isotropic"), np.zeros((len(centres), D))
+        padded[:, :2] = centres.numpy()
+        data = replace(
+            base, centres=padded, curvatures=np.stack([np.eye(D)] * len(centres)), corpus=np.zeros((1, D)),
+            labels=base.inputs[:, :2] @ target.numpy()[:, None],
+        )  # fmt: skip
+        visible, sealed, _ = seal(data)
+        super().__init__(SPEC, "cpu", data, visible, sealed)
+
+
+def built(name: str = "isotropic", seed: int = 0) -> tuple[SuiteProblem, TestKey]:
+    """A problem of the suite."""
+    task, backbone = get(f"analytic:{name}"), BACKBONES.get("analytic")
+    settings = load("smoke").resolve(METHODS.get("cp"), task, "analytic").settings
+    problem, key = backbone.build(backbone.describe(task, settings, seed), settings, "cpu")
+    assert isinstance(problem, SuiteProblem)
+    return problem, key
+
+
+def levels(name: str, *, null_seed: int | None = None) -> tuple[TriLevel, BiLevel]:
+    """What tapweight and tapweight-blo descend on; their controls, with the shuffled labels of a seed."""
+    data = quadratic(name)
+    train, val = EndTask.part(data, "train"), EndTask.part(data, "val")
+    if null_seed is not None:
+        batch = built(name, null_seed)[0].stream("val-null", SIZES["val"], "any").batch(0)
+        val = EndTask.of(batch["inputs"].numpy(), batch["labels"].numpy())
+    return TriLevel(data, GAMMA, train, val), BiLevel(data, C, train, val)
+
+
+def settings_of(method: str, name: str = "isotropic", **changes: Any) -> Settings:
+    """The settings of a method on whole parts: ``a__b=1`` changes ``a.b``, and - is written _of_."""
+    dotted = {key.replace("_of_", "-").replace("__", "."): value for key, value in changes.items()}
+    rules = load("smoke", [f"{key}={value}" for key, value in (WHOLE | dotted).items()])
+    return rules.resolve(METHODS.get(method), get(f"analytic:{name}"), "analytic").settings
+
+
+class Run:
+    """How a registered method's own stages, without the fine-tuning at the end, go from a fresh start."""
+
+    def __init__(self, method: str, name: str = "isotropic", seed: int = 0, **changes: Any) -> None:
+        self.problem = built(name, seed)[0]
+        start: Any = start_of(self.problem)
+        for stage in METHODS.get(method).stages(settings_of(method, name, **changes)):
+            if not isinstance(stage, FineTune):
+                self.result = stage.run(self.problem, start, Uninterrupted())
+                start = self.result.weights
+        self.theta = start["encoder"]["theta"].numpy()
+
+    def rows(self, column: str = "weights") -> Array:
+        """A column of the trajectory, shape (u, terms)."""
+        return np.array(self.result.log["trajectory"][column])
+
+    @property
+    def weights(self) -> Array:
+        """The last ones."""
+        last: Array = self.rows()[-1]
+        return last

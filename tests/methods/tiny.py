@@ -15,10 +15,10 @@ from methods.stages.joint import Joint
 from methods.weighting.metatartan import MetaTartan
 from methods.weighting.rule import Rule
 from tasks.catalogue import get
-from tasks.image.stream import ShuffledStream
 from tasks.problem import Batch, BatchStream, Problem, Scores, Source
 from tasks.randomness import generator
 from tasks.spec import ProblemSpec
+from tasks.stream import ShuffledStream
 from tests.methods.analytic import Uninterrupted, start_of
 
 D, WIDTH, ROWS = 5, 4, 24  # inputs, features, examples of each source
