@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from bench import artifacts, chain
-from bench.files import digest, write_json
+from bench.chain import Chain
+from bench.files import write_json
 from bench.plan import parse_seeds
 from bench.protocol_files import load
 from leaderboard.content import WeightCurves, WeightPicture
@@ -41,21 +42,26 @@ class Plain:
         return iter(range(total))
 
 
-def learn(method: str, task: str, protocol: str, assignments: list[str], seed: int) -> dict[str, Any]:
+def planned(options: argparse.Namespace, assignments: list[str], seed: int) -> Chain:
+    """Return the cell of one variant and seed; its identity names everything that matters."""
+    info = get(options.task)
+    rules = load(options.protocol, assignments)
+    return chain.build(options.method, info.id, BACKBONE[info.inputs], seed, rules)
+
+
+def learn(cell: Chain) -> dict[str, Any]:
     """Return the trajectory of one run and its seconds."""
     import torch
 
     torch.set_num_threads(1)
-    info = get(task)
-    planned = chain.build(method, info.id, BACKBONE[info.inputs], seed, load(protocol, assignments))
     result = None
-    for link in planned.links:
+    for link in cell.links:
         if isinstance(link.stage, FineTune):
             break
         if link.done:
             result = artifacts.load(artifacts.folder(link.stage.name, link.digest))[0]
             continue
-        problem, _ = BACKBONES.get(planned.cell.backbone).build(link.spec, planned.resolved.settings, "cpu")
+        problem, _ = BACKBONES.get(cell.cell.backbone).build(link.spec, cell.resolved.settings, "cpu")
         begin = time.perf_counter()
         result = link.stage.run(problem, result.weights if result else {}, Plain())
     assert result is not None
@@ -79,10 +85,9 @@ def main() -> None:
     found: dict[str, list[dict[str, Any]]] = {}
     for name, *assignments in options.variant:
         for seed in parse_seeds(options.seeds):
-            request = [options.method, options.task, options.protocol, assignments]
-            path = options.out / f"{options.task.replace(':', '-')}-{name}-{digest(request)}-{seed}.json"
+            path = options.out / f"{planned(options, assignments, seed).cell.identity}.json"
             if not path.is_file():
-                write_json(path, learn(options.method, options.task, options.protocol, assignments, seed))
+                write_json(path, learn(planned(options, assignments, seed)))
             found.setdefault(name, []).append(json.loads(path.read_text(encoding="utf-8")))
     names = list(found)
     objectives = found[names[0]][0]["objectives"]
