@@ -21,7 +21,7 @@ Methods without learned weights are judged by the equal ones that they use; dire
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,7 +34,7 @@ from bench.protocol import Protocol
 from bench.protocol_files import load
 from methods import METHODS
 from methods.settings import BiLevelSettings, TriLevelSettings
-from methods.stage import StageResult, Stateful
+from methods.stage import StageResult, Uninterrupted
 from tasks import BACKBONES
 from tasks.analytic import exact
 from tasks.analytic.exact import EndTask
@@ -43,14 +43,6 @@ from tasks.catalogue import expand
 from tasks.info import TaskInfo
 
 EQUAL = np.full(len(OBJECTIVES), 1 / len(OBJECTIVES))
-
-
-class Uninterrupted:
-    """A context without checkpoints."""
-
-    def steps(self, total: int, parts: Mapping[str, Stateful], examples: int) -> Iterator[int]:
-        """Yield all steps."""
-        return iter(range(total))
 
 
 class Outcome(NamedTuple):

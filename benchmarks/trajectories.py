@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,24 +28,20 @@ from leaderboard.content import WeightCurves, WeightPicture
 from leaderboard.holm import holm
 from leaderboard.permutation import two_sample
 from leaderboard.trajectories import draw
+from methods import METHODS
+from methods.stage import Uninterrupted
 from methods.stages.finetune import FineTune
 from tasks import BACKBONES
 from tasks.catalogue import get
-
-
-class Plain:
-    """A context without checkpoints."""
-
-    def steps(self, total: int, parts: Mapping[str, Any], examples: int) -> Iterator[int]:
-        """Yield every step."""
-        return iter(range(total))
 
 
 def planned(options: argparse.Namespace, assignments: list[str], seed: int) -> Chain:
     """Return the cell of one variant and seed; its identity names everything that matters."""
     info = get(options.task)
     rules = load(options.protocol, assignments)
-    return chain.build(options.method, info.id, BACKBONE[info.inputs], seed, rules)
+    backbone = chain.backbone_for(METHODS.get(options.method), info)
+    assert backbone is not None
+    return chain.build(options.method, info.id, backbone, seed, rules)
 
 
 def learn(cell: Chain) -> dict[str, Any]:
@@ -63,12 +58,9 @@ def learn(cell: Chain) -> dict[str, Any]:
             continue
         problem, _ = BACKBONES.get(cell.cell.backbone).build(link.spec, cell.resolved.settings, "cpu")
         begin = time.perf_counter()
-        result = link.stage.run(problem, result.weights if result else {}, Plain())
+        result = link.stage.run(problem, result.weights if result else {}, Uninterrupted())
     assert result is not None
     return {"seconds": time.perf_counter() - begin, **result.log["trajectory"]}
-
-
-BACKBONE = {"molecule": "resnet18", "vector": "analytic"}
 
 
 def main() -> None:

@@ -56,6 +56,14 @@ class Context(Protocol):
         """
 
 
+class Uninterrupted:
+    """A context that saves nothing: for a stage inside a step of another one, and for scripts."""
+
+    def steps(self, total: int, parts: Mapping[str, Stateful], examples: int) -> Iterator[int]:
+        """Yield all steps."""
+        return iter(range(total))
+
+
 class Stage(ABC):
     """One training phase.
 

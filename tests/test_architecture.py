@@ -26,7 +26,7 @@ FORBIDDEN = ("torchvision", "timm", "lightning", "pytorch_lightning", "hydra", "
 UNSAFE = ("pickle.load", "pickle.loads", "pickle.Unpickler", "eval", "exec", "os.system", "os.popen", "pd.read_pickle")
 LINES, RULE_LINES = 400, 40
 # The interface and what rules share are no rules.
-NO_RULES = ("__init__", "rule", "normalise", "positive")
+NO_RULES = ("__init__", "rule", "normalise", "positive", "gramian")
 
 
 @dataclass(frozen=True)

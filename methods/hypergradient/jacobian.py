@@ -23,16 +23,15 @@ class Jacobian:
     def __init__(self, losses: Sequence[Tensor], body: Sequence[nn.Parameter], others: Sequence[nn.Parameter]) -> None:
         self.parameters = [parameter for parameter in (*body, *others) if parameter.requires_grad]
         size = sum(parameter.numel() for parameter in body if parameter.requires_grad)
-        rows = []
+        width = sum(parameter.numel() for parameter in self.parameters)
+        self.matrix = self.parameters[0].detach().new_zeros(len(losses), width)  # (k, all parameters)
         for index, loss in enumerate(losses):
             if not loss.requires_grad:  # an idle objective
-                rows.append(self.parameters[0].new_zeros(sum(parameter.numel() for parameter in self.parameters)))
                 continue
             found = torch.autograd.grad(
                 loss, self.parameters, retain_graph=index + 1 < len(losses), allow_unused=True, materialize_grads=True
             )
-            rows.append(torch.cat([gradient.reshape(-1) for gradient in found]))
-        self.matrix = torch.stack(rows)  # (k, all parameters)
+            self.matrix[index] = torch.cat([gradient.reshape(-1) for gradient in found])
         self.body = self.matrix[:, :size]  # (k, |B|)
 
     def gramian(self) -> Tensor:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor, nn
 
 from methods.hypergradient.functional import Function, Parameters, as_function
 from methods.hypergradient.probe import Probe
-from methods.settings import BiLevelSettings, ContinuedSettings
-from methods.stage import Context, Model, Stage, StageResult, Weights, corpus_key, task_key
+from methods.settings import BiLevelSettings
+from methods.stage import Context, Model, StageResult, Weights
 from methods.stages import optimiser as optimisers
 from methods.stages.common import PURPOSE, Pretraining, check_finite, copy_state, on_cpu
-from methods.stages.upper import UpperLevel, weights_rule
-from tasks.problem import Batch, Problem, Source
-from tasks.spec import ProblemSpec
+from methods.stages.upper import UpperLevel, UpperLevelStage
+from tasks.problem import Batch, Problem
 
 
 class AllHeads(nn.Module):
@@ -33,7 +30,7 @@ class AllHeads(nn.Module):
 
 
 @dataclass(frozen=True)
-class BiLevel(Stage):
+class BiLevel(UpperLevelStage):
     """Lower level: theta with its end-task head on sum_i s_i L_i + c L_tr. Upper level: alpha on L_val at theta.
 
     The weights move after every ``unroll`` steps, on the newest batches. The read-out "joint" is theta
@@ -41,22 +38,8 @@ class BiLevel(Stage):
     before L_tr, the released code c = 1.
     """
 
-    pretraining: ContinuedSettings
     settings: BiLevelSettings
-    validation: Source  # "val", or "val-null" for the control
     name = "bi-level"
-    shared = False
-
-    def validate(self, spec: ProblemSpec) -> None:
-        weights_rule(self.settings, spec, self.name)
-
-    def key(self, spec: ProblemSpec) -> Mapping[str, Any]:
-        return corpus_key(spec) | task_key(spec) | {
-            "pretraining": self.pretraining.model_dump(mode="json"),
-            "settings": self.settings.model_dump(mode="json"),
-            "validation": self.validation,
-            "seed": spec.seed,
-        }  # fmt: skip
 
     def run(self, problem: Problem, start: Weights, context: Context) -> StageResult:
         one, two, total = self.pretraining, self.settings, self.pretraining.steps

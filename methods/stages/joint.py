@@ -121,13 +121,15 @@ class Joint(Stage):
             found["gramian"] = jacobian.gramian()
         if v and rule.needs & {"alignment", "cosine"}:
             here = v.here(body.encoder, end.head, step)
-            found["alignment"], found["cosine"] = jacobian.alignment(here), jacobian.cosine(here)
+            if "alignment" in rule.needs:
+                found["alignment"] = jacobian.alignment(here)
+            if "cosine" in rule.needs:
+                found["cosine"] = jacobian.cosine(here)
         if v and "lookahead" in rule.needs:
             one = self.pretraining.optimiser
             rate = one.lr * optimisers.factor(one.schedule, step, self.pretraining.steps, one.warmup)
             ahead = -rate * (rule.weights().to(jacobian.body) @ jacobian.body)
             found["lookahead"] = jacobian.alignment(v.ahead(body.encoder, end.head, step, ahead))
-        found = {need: value for need, value in found.items() if need in rule.needs}
         for need, value in found.items():
             names = [f"{need} of {term}" for term in (*body.problem.objectives, END_TASK)]
             check_finite(value.diagonal() if value.ndim == 2 else value, names, self.name, step)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.errors import RequestError
 from methods.settings import ContinuedSettings, FinetuneSettings
-from methods.stage import Context, Stage, StageResult, State, Stateful, Weights, corpus_key, task_key
+from methods.stage import Context, Stage, StageResult, State, Uninterrupted, Weights, corpus_key, task_key
 from methods.stages.common import TrajectoryLog
 from methods.stages.continued import Continued
 from methods.stages.finetune import FineTune
@@ -55,14 +55,6 @@ class Trials:
         vars(self).update(state)
 
 
-class Unsaved:
-    """The context of a stage inside a step of another one: it saves nothing."""
-
-    def steps(self, total: int, parts: Mapping[str, Stateful], examples: int) -> Iterator[int]:
-        """Yield all steps."""
-        return iter(range(total))
-
-
 @dataclass(frozen=True)
 class Search(Stage):
     """Equal weights first, then ``startup`` - 1 trials at random, then proposals by TPE; all at random if it is None.
@@ -103,8 +95,8 @@ class Search(Stage):
             point = self._point(trial, n, problem.spec.seed, found, higher)
             s = on_simplex(point) if trial else [1 / n] * n
             name = f"{self.name}, trial {trial + 1}"
-            pretrained = Continued(one, Rule(Fixed, {"s": s}), name=name).run(problem, start, Unsaved())
-            log_of = FineTune(two).run(problem, pretrained.weights, Unsaved()).log
+            pretrained = Continued(one, Rule(Fixed, {"s": s}), name=name).run(problem, start, Uninterrupted())
+            log_of = FineTune(two).run(problem, pretrained.weights, Uninterrupted()).log
             found.add(point, s, log_of["validation"][log_of["chosen_step"] - 1], higher, pretrained)
             log.add(trial + 1, float64(found.weights[found.best]), float64(found.losses))
         budget = {

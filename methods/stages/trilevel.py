@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from bench.errors import RequestError
 from methods.hypergradient.functional import Parameters
 from methods.hypergradient.probe import Probe
-from methods.settings import ContinuedSettings, TriLevelSettings
-from methods.stage import Context, Stage, StageResult, Weights, corpus_key, task_key
+from methods.settings import TriLevelSettings
+from methods.stage import Context, StageResult, Weights
 from methods.stages.common import PURPOSE, Pretraining, on_cpu
 from methods.stages.leveltwo import Omega
-from methods.stages.upper import UpperLevel, weights_rule
-from tasks.problem import Problem, Source
+from methods.stages.upper import UpperLevel, UpperLevelStage
+from tasks.problem import Problem
 from tasks.spec import ProblemSpec
 
 
 @dataclass(frozen=True)
-class TriLevel(Stage):
+class TriLevel(UpperLevelStage):
     """Level I: theta on sum_i s_i L_i. Level II: omega on L_tr + gamma ||omega - theta||^2. Level III: alpha on L_val.
 
     Level II moves after every ``unroll_one`` steps of level I, level III after every ``unroll_two`` of
@@ -32,24 +30,13 @@ class TriLevel(Stage):
     The read-out "omega" is the level-II model; the weights handed on are theta and the objective heads.
     """
 
-    pretraining: ContinuedSettings
     settings: TriLevelSettings
-    validation: Source  # "val", or "val-null" for the control
     name = "tri-level"
-    shared = False
 
     def validate(self, spec: ProblemSpec) -> None:
-        weights_rule(self.settings, spec, self.name)
+        super().validate(spec)
         if self.settings.hypergradient.name == "as-released" and not self.settings.gamma:
             raise RequestError(f"stage {self.name!r}: gamma: expected more than 0 with 'as-released', got 0")
-
-    def key(self, spec: ProblemSpec) -> Mapping[str, Any]:
-        return corpus_key(spec) | task_key(spec) | {
-            "pretraining": self.pretraining.model_dump(mode="json"),
-            "settings": self.settings.model_dump(mode="json"),
-            "validation": self.validation,
-            "seed": spec.seed,
-        }  # fmt: skip
 
     def run(self, problem: Problem, start: Weights, context: Context) -> StageResult:
         one, two, total = self.pretraining, self.settings, self.pretraining.steps

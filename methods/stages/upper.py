@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -11,12 +14,13 @@ from methods.hypergradient.backward import cosine
 from methods.hypergradient.choice import choose
 from methods.hypergradient.functional import Parameters
 from methods.hypergradient.probe import Probe, validation_gradient
-from methods.settings import UpperLevelSettings
+from methods.settings import ContinuedSettings, UpperLevelSettings
+from methods.stage import Stage, corpus_key, task_key
 from methods.stages import optimiser as optimisers
 from methods.stages.common import LossError, TrajectoryLog, check_finite, check_idle, on_cpu
 from methods.weighting.rule import Need, Rule, Signals, Weighting
 from methods.weighting.tapweight import TapWeight
-from tasks.problem import Batch, Problem
+from tasks.problem import Batch, Problem, Source
 from tasks.spec import ProblemSpec
 
 GIVES: frozenset[Need] = frozenset({"losses", "alignment", "cosine"})
@@ -42,6 +46,27 @@ def weights_rule(settings: UpperLevelSettings, spec: ProblemSpec, stage: str) ->
         raise RequestError(f"stage {stage!r}: idle: expected to leave an objective to train on, got all of them")
     options = {"eta": settings.rate, "alignment": settings.alignment, "ema_decay": settings.ema_decay}
     return Rule(TapWeight, options).build(spec.objectives, spec.seed, stage, GIVES)
+
+
+@dataclass(frozen=True)
+class UpperLevelStage(Stage):
+    """A stage that learns the weights from validation batches while it pretrains on the corpus."""
+
+    pretraining: ContinuedSettings
+    settings: UpperLevelSettings
+    validation: Source  # "val", or "val-null" for the control
+    shared = False
+
+    def validate(self, spec: ProblemSpec) -> None:
+        weights_rule(self.settings, spec, self.name)
+
+    def key(self, spec: ProblemSpec) -> Mapping[str, Any]:
+        return corpus_key(spec) | task_key(spec) | {
+            "pretraining": self.pretraining.model_dump(mode="json"),
+            "settings": self.settings.model_dump(mode="json"),
+            "validation": self.validation,
+            "seed": spec.seed,
+        }  # fmt: skip
 
 
 class UpperLevel:

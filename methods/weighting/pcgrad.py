@@ -4,26 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor, eye, float64, full, random
+from torch import eye, random
 from torchjd.aggregation import PCGradWeighting
 
-from methods.weighting.rule import Need, Signals, Weighting
+from methods.weighting.gramian import FromGramian
+from methods.weighting.rule import Signals
 from tasks.randomness import generator
 
 
-class PCGrad(Weighting):
+class PCGrad(FromGramian):
     """s = w / sum_i w_i, sum_i w_i g_i the sum of projected gradients. Dividing is ours: no rule takes longer steps."""
-
-    needs: frozenset[Need] = frozenset({"gramian"})
-    before_step = True
-    least = 2
 
     def __init__(self, n: int, seed: int = 0) -> None:
         super().__init__(n, seed)
-        self.step, self.s = 0, full((n,), 1 / n, dtype=float64)
-
-    def weights(self) -> Tensor:
-        return self.s
+        self.step = 0
 
     def update(self, signals: Signals) -> None:
         """Resolve the conflicts of one batch; torchjd draws from the global generator, which is lent and given back."""

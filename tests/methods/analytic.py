@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +11,7 @@ from torch import Tensor
 from bench.protocol_files import load
 from methods import METHODS
 from methods.settings import Settings
-from methods.stage import Stateful
+from methods.stage import Uninterrupted as Uninterrupted  # handed on to the tests
 from methods.stages.finetune import FineTune
 from tasks import BACKBONES
 from tasks.analytic.exact import BiLevel, EndTask, TriLevel
@@ -43,13 +42,6 @@ WHOLE = {
     "tartan.validation_batch": SIZES["val"], "tartan.meta_batch": SIZES["train"],
     "autolambda.validation_batch": SIZES["val"],
 }  # fmt: skip
-
-
-class Uninterrupted:
-    """A context without checkpoints."""
-
-    def steps(self, total: int, parts: Mapping[str, Stateful], examples: int) -> Iterator[int]:
-        return iter(range(total))
 
 
 def start_of(problem: Problem) -> dict[str, Any]:
