@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import artifacts, memory, provenance, records
 from bench.errors import BenchError, RequestError
-from bench.records import Cell, Failure, Record, Trajectory
+from bench.records import Cell, Failure, LearningCurve, Record, Trajectory
 from bench.work import Work, title
 from tasks import BACKBONES
 
@@ -82,6 +82,7 @@ def measure(work: Work, marks: bool) -> Record:
         primary="best",
         chosen_step=int(log.get("chosen_step", 0)),
         trajectory=Trajectory(**log["trajectory"]) if planned.method.learns else None,
+        learning_curve=LearningCurve(**log["learning_curve"]) if "learning_curve" in log else None,
         budget=log.get("budget"),
         seconds=seconds | {"score": time.perf_counter() - begin},
         shared_seconds=shared_seconds,

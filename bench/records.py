@@ -31,6 +31,16 @@ class Trajectory(BaseModel):
     losses: list[list[float]]  # (u, n)
 
 
+class LearningCurve(BaseModel):
+    """The validation scores that the last stage chose its model from, e of them."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    unit: Literal["epoch", "step"]
+    done: list[int]  # (e,) epochs or steps done at each score; 0 is a model handed on by the stage before
+    validation: list[float]  # (e,) the task's metric, metric units
+
+
 class Cell(BaseModel):
     """What names a cell: shared by its record and its failure."""
 
@@ -57,12 +67,14 @@ class Record(Cell):
     metric: str
     higher_is_better: bool
     marks: bool  # whether the protocol supports significance marks at all (smoke does not)
+    paired: bool = False  # whether the seed draws the split too, so that scores are compared in pairs by seed
     control_of: str | None = None  # for a null control: the method whose weights it is the null of
     published: bool = True  # whether a paper evaluates the method on the modality of the backbone; else ours
     scores: dict[str, dict[str, dict[str, float]]]  # read-out -> "val" or "test" -> metric -> value, metric units
     primary: str  # the read-out that tables show
     chosen_step: int  # fine-tuning epoch of the primary read-out
     trajectory: Trajectory | None = None
+    learning_curve: LearningCurve | None = None  # of the last stage
     budget: dict[str, int] | None = None  # of a search: trials; pretraining_steps, finetuning_epochs (at most) of all
     seconds: dict[str, float]  # stage -> wall seconds spent in this cell
     shared_seconds: dict[str, float]  # stage -> wall seconds of the shared artifact, paid once

@@ -29,7 +29,7 @@ class StageResult:
     """What a stage leaves behind.
 
     ``models`` maps the name of a read-out to its model. ``log`` holds JSON values; its keys
-    "trajectory" and "chosen_step" go into the record.
+    "trajectory", "learning_curve" and "chosen_step" go into the record.
     """
 
     weights: Weights

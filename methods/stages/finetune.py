@@ -106,4 +106,5 @@ class FineTune(Stage):
         models = {"best": Model(best.encoder, best.head), "last": Model(copy_state(encoder), copy_state(head))}
         weights = {"encoder": best.encoder}
         first = 0 if "head" in start else 1  # the epoch of the first score
-        return StageResult(weights, models, {"chosen_step": best.epoch + first, "validation": best.curve})
+        curve = {"unit": "epoch", "done": [first + k for k in range(len(best.curve))], "validation": best.curve}
+        return StageResult(weights, models, {"chosen_step": best.epoch + first, "learning_curve": curve})

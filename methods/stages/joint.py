@@ -82,8 +82,9 @@ class Joint(Stage):
                 best.offer(end.score(body.encoder), higher, body.encoder, end.head, body.heads)
             if best.since >= two.patience:
                 break
-        chosen = min((best.epoch + 1) * two.evaluate_every, total)  # in steps
-        facts = {"trajectory": log.record(), "validation": best.curve, "chosen_step": chosen}
+        done = [min((k + 1) * two.evaluate_every, total) for k in range(len(best.curve))]
+        curve = {"unit": "step", "done": done, "validation": best.curve}
+        facts = {"trajectory": log.record(), "learning_curve": curve, "chosen_step": done[best.epoch]}
         weights = {"encoder": best.encoder, "heads": best.heads, "head": best.head}
         name = "joint" if two.final_finetuning else "best"
         return StageResult(weights, {name: Model(best.encoder, best.head)}, facts)

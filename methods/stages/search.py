@@ -96,8 +96,9 @@ class Search(Stage):
             s = on_simplex(point) if trial else [1 / n] * n
             name = f"{self.name}, trial {trial + 1}"
             pretrained = Continued(one, Rule(Fixed, {"s": s}), name=name).run(problem, start, Uninterrupted())
-            log_of = FineTune(two).run(problem, pretrained.weights, Uninterrupted()).log
-            found.add(point, s, log_of["validation"][log_of["chosen_step"] - 1], higher, pretrained)
+            tuned = FineTune(two).run(problem, pretrained.weights, Uninterrupted()).log
+            chosen = tuned["learning_curve"]["done"].index(tuned["chosen_step"])
+            found.add(point, s, tuned["learning_curve"]["validation"][chosen], higher, pretrained)
             log.add(trial + 1, float64(found.weights[found.best]), float64(found.losses))
         budget = {
             "trials": self.trials,

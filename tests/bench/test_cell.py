@@ -54,6 +54,16 @@ def test_the_trajectory(record: Record) -> None:
     assert all(math.isclose(sum(row), 1) and min(row) > 0 for row in path.weights)
 
 
+def test_the_learning_curve_is_what_the_epoch_was_chosen_from(record: Record) -> None:
+    curve = record.learning_curve
+    assert curve is not None
+    assert curve.unit == "epoch"
+    assert curve.done == list(range(1, len(curve.done) + 1))
+    chosen = curve.validation[curve.done.index(record.chosen_step)]
+    assert chosen == record.scores["best"]["val"][record.metric]
+    assert chosen == (max if record.higher_is_better else min)(curve.validation)
+
+
 def test_costs(record: Record) -> None:
     assert record.seconds.keys() == {"tri-level", "finetune", "score"}
     assert record.shared_seconds.keys() == {"start"}

@@ -34,6 +34,12 @@ from tests.methods.tiny import OBJECTIVES, SGD, SHARED, SPEC, WHOLE, Body, Scrip
 # Selection
 
 
+def epochs(chosen: int, scores: list[float], first: int = 0) -> dict[str, Any]:
+    """What fine-tuning logs."""
+    done = list(range(first, first + len(scores)))
+    return {"chosen_step": chosen, "learning_curve": {"unit": "epoch", "done": done, "validation": scores}}
+
+
 def snapshot(steps: int) -> StageResult:
     return run(joint(Rule(Fixed), steps=steps, evaluate_every=1), Scripted(*range(steps, 0, -1)))
 
@@ -41,7 +47,7 @@ def snapshot(steps: int) -> StageResult:
 def test_stops_when_the_last_scores_are_all_below_the_best_and_keeps_the_latest_of_equals() -> None:
     scores = (3.0, 2.0, 2.0, 2.5, 2.4, 1.0)  # evaluation 3 is the last best one; then two that are worse
     result = run(joint(Rule(Fixed), steps=6, evaluate_every=1, patience=2), Scripted(*scores))
-    assert result.log["validation"] == [3.0, 2.0, 2.0, 2.5, 2.4]
+    assert result.log["learning_curve"]["validation"] == [3.0, 2.0, 2.0, 2.5, 2.4]
     assert result.log["chosen_step"] == 3
     assert len(result.log["trajectory"]["steps"]) == 5
     third = snapshot(3)
@@ -58,7 +64,7 @@ def test_one_more_of_patience_goes_on() -> None:
 
 def test_the_last_step_is_evaluated_too() -> None:
     result = run(joint(Rule(Fixed), steps=5, evaluate_every=2), Scripted(3.0, 2.0, 1.0))
-    assert result.log["validation"] == [3.0, 2.0, 1.0]
+    assert result.log["learning_curve"] == {"unit": "step", "done": [2, 4, 5], "validation": [3.0, 2.0, 1.0]}
     assert result.log["chosen_step"] == 5
 
 
@@ -92,11 +98,11 @@ def test_without_an_incoming_head_fine_tuning_is_what_it_was() -> None:
     problem = Tiny()
     result = FineTune(TUNING).run(problem, start_of(problem), Uninterrupted())
     states, scores = [], []
-    for body, head, score in tuned_by_hand(problem, len(result.log["validation"])):
+    for body, head, score in tuned_by_hand(problem, len(result.log["learning_curve"]["validation"])):
         states.append({name: t.clone() for name, t in (body.state_dict() | head.state_dict()).items()})
         scores.append(score)
     best = scores.index(min(scores))
-    assert result.log == {"chosen_step": best + 1, "validation": scores}
+    assert result.log == epochs(best + 1, scores, first=1)
     for name, epoch in (("best", best), ("last", -1)):
         model = result.models[name]
         assert all(torch.equal(states[epoch][key], t) for key, t in {**model.encoder, **model.head}.items())
@@ -105,12 +111,12 @@ def test_without_an_incoming_head_fine_tuning_is_what_it_was() -> None:
 def test_with_an_incoming_head_the_incoming_model_is_epoch_0_and_wins_ties() -> None:
     start = run(joint(Rule(Fixed))).weights
     tie = FineTune(TUNING).run(Scripted(1.0, 1.0, 1.5, 9.0), start, Uninterrupted())
-    assert tie.log == {"chosen_step": 0, "validation": [1.0, 1.0, 1.5]}  # two epochs without improvement
+    assert tie.log == epochs(0, [1.0, 1.0, 1.5])  # two epochs without improvement
     assert torch.equal(tie.models["best"].head["weight"], start["head"]["weight"])
     assert torch.equal(tie.weights["encoder"]["first"], start["encoder"]["first"])
     assert not torch.equal(tie.models["last"].head["weight"], start["head"]["weight"])
     later = FineTune(TUNING).run(Scripted(1.0, 0.9, 0.8, 0.9, 0.9), start, Uninterrupted())
-    assert later.log == {"chosen_step": 2, "validation": [1.0, 0.9, 0.8, 0.9, 0.9]}
+    assert later.log == epochs(2, [1.0, 0.9, 0.8, 0.9, 0.9])
 
 
 def test_fine_tuning_goes_on_from_the_incoming_head() -> None:

@@ -165,7 +165,7 @@ def test_the_best_trial_on_validation_is_handed_on(
     again = Continued(search.pretraining, rule).run(demo_problem, start_of(demo_problem), Uninterrupted())
     assert same(result.weights, again.weights)
     tuned = FineTune(search.finetuning).run(demo_problem, again.weights, Uninterrupted())
-    assert min(tuned.log["validation"]) == best["value"]
+    assert min(tuned.log["learning_curve"]["validation"]) == best["value"]
     assert path["losses"][-1] == again.log["trajectory"]["losses"][-1]
 
 
@@ -186,7 +186,14 @@ def test_the_direction_of_the_metric_decides(demo_problem: Problem, monkeypatch:
 
     def scripted(self: FineTune, *arguments: Any) -> StageResult:
         result = real(self, *arguments)
-        return StageResult(result.weights, result.models, {"validation": [next(scores)], "chosen_step": 1})
+        return StageResult(
+            result.weights,
+            result.models,
+            {
+                "learning_curve": {"unit": "epoch", "done": [1], "validation": [next(scores)]},
+                "chosen_step": 1,
+            },
+        )
 
     monkeypatch.setattr(FineTune, "run", scripted)
     monkeypatch.setattr(type(demo_problem.task), "higher_is_better", property(lambda _: True))

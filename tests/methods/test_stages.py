@@ -111,7 +111,12 @@ def test_finetuning_stops_after_patience_and_keeps_the_best(demo_problem: Proble
 
     problem: Any = Scripted()
     result = FineTune(settings).run(problem, start_of(demo_problem), Uninterrupted())
-    assert result.log["validation"] == [3.0, 2.0, 2.5, 2.6]  # two epochs without improvement: more than one
+    assert result.log["learning_curve"]["validation"] == [
+        3.0,
+        2.0,
+        2.5,
+        2.6,
+    ]  # two epochs without improvement: more than one
     assert result.log["chosen_step"] == 2
     assert not same(result.models["best"].encoder, result.models["last"].encoder)
 
