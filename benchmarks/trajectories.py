@@ -25,9 +25,9 @@ from bench.files import write_json
 from bench.plan import parse_seeds
 from bench.protocol_files import load
 from leaderboard.content import WeightCurves, WeightPicture
-from leaderboard.holm import holm
-from leaderboard.permutation import two_sample
-from leaderboard.trajectories import draw
+from leaderboard.statistics.holm import holm
+from leaderboard.statistics.permutation import two_sample
+from leaderboard.pictures.weights import draw
 from methods import METHODS
 from methods.stage import Uninterrupted
 from methods.stages.finetune import FineTune

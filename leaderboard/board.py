@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from bench.records import Record
 from leaderboard.compare import compare_with_focus, mark_ties, smallest_effect_seen
-from leaderboard.content import Board, Entry, Lacking, Row, TaskTable, WeightPicture
+from leaderboard.content import Board, Entry, Lacking, Row, TaskCurves, TaskTable
 from leaderboard.grid import Plan, Slot, row_labels
+from leaderboard.learning import learning_curves
 from leaderboard.nulls import against_nulls
 from leaderboard.summary import budgets, cost, other_readouts, summarise
 from leaderboard.weights import curves
@@ -48,8 +49,12 @@ def board(protocol: str, slots: Sequence[Slot], plan: Plan, focus: str | None, s
         cells=len(slots),
         missing=_lacking(rows, tasks, grid, failed=False),
         failed=_lacking(rows, tasks, grid, failed=True),
-        pictures=_pictures(protocol if several else None, rows, tasks, grid),
+        pictures=[],
         software=_software(_records(slots)),
+        suites=[],
+        published=[],
+        curves=_curves(rows, tasks, grid),
+        origins=[],
     )
 
 
@@ -130,6 +135,7 @@ def _task(
         split_checksum=some.split_checksum,
         entries=entries,
         comparisons=comparisons,
+        pairwise=None,
         no_marks=no_marks,
         no_ties=mark_ties(compared, better, marks),
         smallest_effect=None if no_marks else smallest_effect_seen(compared, comparisons),
@@ -152,14 +158,13 @@ def _lacking(rows: Sequence[Row], tasks: Sequence[str], grid: Grid, failed: bool
     return found
 
 
-def _pictures(protocol: str | None, rows: Sequence[Row], tasks: Sequence[str], grid: Grid) -> list[WeightPicture]:
-    pictures = []
+def _curves(rows: Sequence[Row], tasks: Sequence[str], grid: Grid) -> list[TaskCurves]:
+    found = []
     for task in tasks:
-        shown = [curves(row.label, row.control_of, _records(grid[row.label, task])) for row in rows]
-        if present := [curve for curve in shown if curve]:
-            name = "-".join(["weights", task.replace(":", "-"), *([protocol] if protocol else [])])
-            pictures.append(WeightPicture(task=task, file=f"{name}.png", curves=present))
-    return pictures
+        weights = [curves(row.label, row.control_of, _records(grid[row.label, task])) for row in rows]
+        learning = [learning_curves(row.label, _records(grid[row.label, task])) for row in rows]
+        found.append(TaskCurves(task=task, weights=[c for c in weights if c], learning=[c for c in learning if c]))
+    return [curve for curve in found if curve.weights or curve.learning]
 
 
 def _software(records: Sequence[Record]) -> dict[str, list[str]]:

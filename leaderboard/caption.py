@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from leaderboard.content import Board, Procedure, TaskTable
-from leaderboard.floors import ALPHA
+from leaderboard.statistics.floors import ALPHA
 
 OURS = "°"
 METRICS = {"roc_auc": "ROC-AUC", "rmse": "RMSE", "mae": "MAE"}

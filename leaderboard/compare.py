@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from leaderboard.content import Comparison, Entry, Procedure, Summary
-from leaderboard.floors import ALPHA, refusal, smallest_effect, smallest_p
-from leaderboard.holm import holm
-from leaderboard.permutation import Outcome, two_sample
+from leaderboard.statistics.floors import ALPHA, refusal, smallest_effect, smallest_p
+from leaderboard.statistics.holm import holm
+from leaderboard.statistics.permutation import Outcome, two_sample
 
 GENERATOR_SEED = 0  # of every test that draws, so that a comparison does not depend on the others
 NO_SIGNIFICANCE = "this protocol supports no significance at any number of seeds"
@@ -115,6 +115,8 @@ def _compare(own: Entry, other: Entry, family: str, size: int, higher_is_better:
         n_other=len(b),
         incomplete=own.incomplete or other.incomplete,
         effect=effect,
+        interval=None,
+        effect_error_removed=None,
         effect_sd=effect / pooled if pooled > 0 else None,
         probability_better=probability_better(a.tolist(), b.tolist()),
         seed_correlation=_seed_correlation(own.summary, other.summary),

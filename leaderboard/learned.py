@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from leaderboard.caption import procedures
 from leaderboard.content import FinalWeight, LearnedWeights, TaskTable
-from leaderboard.floors import ALPHA, shown
+from leaderboard.statistics.floors import ALPHA, shown
 from leaderboard.text import NOTHING, bullets, listed, table
 
 Found = list[tuple[TaskTable, LearnedWeights]]

@@ -7,8 +7,8 @@ from math import floor, log10
 
 from leaderboard.caption import OURS, caption, metric_name, ranges
 from leaderboard.content import Board, Comparison, Cost, Entry, Lacking, Report, Row, Summary, TaskTable
-from leaderboard.floors import shown
 from leaderboard.learned import against_null
+from leaderboard.statistics.floors import shown
 from leaderboard.text import NOTHING, bullets, escaped, table
 
 MARKS = {"better": "▲", "worse": "▼"}

@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from bench.records import Record
 from leaderboard.compare import GENERATOR_SEED, NO_SIGNIFICANCE, procedure_of
 from leaderboard.content import FinalWeight, LearnedWeights, Procedure, Row
-from leaderboard.floors import ALPHA, refusal
-from leaderboard.holm import holm
-from leaderboard.permutation import two_sample
+from leaderboard.statistics.floors import ALPHA, refusal
+from leaderboard.statistics.holm import holm
+from leaderboard.statistics.permutation import two_sample
 
 NO_CONTROL = "no control run"
 

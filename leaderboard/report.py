@@ -11,7 +11,6 @@ from leaderboard.board import board
 from leaderboard.content import Report
 from leaderboard.grid import Slot, read_folder
 from leaderboard.markdown import render
-from leaderboard.trajectories import draw
 
 
 def build(folder: Path, focus: str | None = None) -> Report:
@@ -36,7 +35,13 @@ def build(folder: Path, focus: str | None = None) -> Report:
         rows = [row for board in boards for row in board.rows if row.control_of is None]
         known = {name for row in rows for name in (row.label, row.method)}
         raise RequestError(f"focus: {focus!r} is not a method of this folder; {nearest(focus, known)}")
-    return Report(boards=boards, skipped=found.plan.skipped, damaged=found.damaged, set_aside=found.set_aside)
+    return Report(
+        folders=[str(folder)],
+        boards=boards,
+        skipped=found.plan.skipped,
+        damaged=found.damaged,
+        set_aside=found.set_aside,
+    )
 
 
 def write(folder: Path, focus: str | None = None) -> list[Path]:
@@ -45,8 +50,7 @@ def write(folder: Path, focus: str | None = None) -> list[Path]:
     Raises as :func:`build`.
     """
     report = build(folder, focus)
-    pictures = [draw(folder, board.protocol, picture) for board in report.boards for picture in board.pictures]
     write_json(folder / "report.json", report.model_dump(mode="json"))
     text = render(report)
     write_atomic(folder / "leaderboard.md", lambda temporary: temporary.write_text(text, encoding="utf-8"))
-    return [folder / "report.json", folder / "leaderboard.md", *pictures]
+    return [folder / "report.json", folder / "leaderboard.md"]

@@ -141,3 +141,53 @@ def grid(
                     extra["shared_seconds"] = {"general": 900.0, "continued": 45.0}
                 found.append(record(method, task, seed, score, **extra))
     return found
+
+
+LARGE_METHODS = (
+    "finetune", "tapt", "dapt", "cp", "mt-tartan", "meta-tartan", "tapweight-blo", "tapweight", "famo", "rlw", "gradcos"
+)  # fmt: skip
+CLASSIFIED = ("bace", "bbbp", "clintox", "sider", "tox21", "toxcast", "hiv", "muv")
+MEASURED = ("freesolv", "esol", "lipo", "qm7", "qm9")
+LANGUAGE = ("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte")
+
+
+def large(
+    methods: Sequence[str] = LARGE_METHODS, seeds: int = 10, tasks: Sequence[str] | None = None, updates: int = 50
+) -> list[Record]:
+    """11 methods x 21 tasks x 10 seeds = 2,310 records with trajectories and learning curves; a few real effects."""
+    if tasks is None:
+        tasks = [*(f"moleculenet:{name}" for name in (*CLASSIFIED, *MEASURED)), *(f"glue:{name}" for name in LANGUAGE)]
+    found = []
+    for task in tasks:
+        error = task.partition(":")[2] in MEASURED
+        metric = "rmse" if error else "roc_auc" if task.startswith("moleculenet") else "accuracy"
+        hardness = np.random.default_rng([len(task), ord(task[-1])]).uniform(0.1, 0.4)
+        for place, method in enumerate(methods):
+            gain = {"tapweight": 0.12, "tapweight-blo": 0.08, "meta-tartan": 0.06, "rlw": -0.1}.get(method, 0.0)
+            for seed in range(seeds):
+                generator = np.random.default_rng([place, seed, len(found)])
+                left = (1 - gain) * hardness * (1 + generator.normal(0, 0.04))  # error
+                epochs = int(generator.integers(4, 12))
+                curve = [left * (1 + 0.5 / (epoch + 1)) for epoch in range(epochs)]
+                learns = method in ("meta-tartan", "tapweight-blo", "tapweight", "famo", "rlw", "gradcos")
+                found.append(
+                    record(
+                        method,
+                        task,
+                        seed,
+                        5 * left if error else 1 - left,
+                        backbone="roberta-small" if task.startswith("glue") else "image-small",
+                        metric=metric,
+                        higher_is_better=not error,
+                        trajectory=trajectory(seed + 100 * place, steps=range(4, 4 * updates + 4, 4))
+                        if learns
+                        else None,
+                        learning_curve={
+                            "unit": "epoch",
+                            "done": list(range(1, epochs + 1)),
+                            "validation": [5 * value if error else 1 - value for value in curve],
+                        },
+                        seconds={"finetune": 40.0} | ({"train": 20.0 + 10 * place} if place > 2 else {}),
+                    )
+                )
+    return found

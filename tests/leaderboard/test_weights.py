@@ -14,7 +14,7 @@ from matplotlib.image import imread
 from bench.records import Record
 from leaderboard.content import WeightPicture
 from leaderboard.report import build
-from leaderboard.trajectories import _apart, _arrange, _styles, draw
+from leaderboard.pictures.weights import _apart, _arrange, _styles, draw
 from leaderboard.weights import POINTS, curves
 from tests.leaderboard.fabricate import FIVE, many, record, save, trajectory
 

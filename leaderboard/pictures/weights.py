@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.files import write_atomic
-from leaderboard.content import WeightCurves, WeightPicture
+from leaderboard.content import TaskCurves, WeightCurves
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +22,7 @@ LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2))
 COLUMNS = 4  # of panels at most, unless a method has more controls
 
 
-def draw(folder: Path, protocol: str, picture: WeightPicture) -> Path:
+def draw(folder: Path, protocol: str, picture: TaskCurves) -> Path:
     """Draw ``picture`` into ``folder``: a panel per learned method, its controls to the right, on one axis."""
     from matplotlib.figure import Figure
 

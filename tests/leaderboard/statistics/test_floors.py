@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from leaderboard.floors import (
+from leaderboard.statistics.floors import (
     _student,
     largest_family,
     refusal,
@@ -18,7 +18,7 @@ from leaderboard.floors import (
     smallest_p,
     smallest_paired_p,
 )
-from leaderboard.permutation import sign_flip, two_sample
+from leaderboard.statistics.permutation import sign_flip, two_sample
 
 TABLE = [
     (3, 20, 0.10, 0, 0.25),

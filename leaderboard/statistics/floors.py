@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import comb, sqrt
 from statistics import NormalDist
 
-from leaderboard.permutation import DRAWS, EXACT_LIMIT
+from leaderboard.statistics.permutation import DRAWS, EXACT_LIMIT
 
 ALPHA = 0.05  # a p-value, corrected where a family is tested, must not exceed it
 POWER = 0.8

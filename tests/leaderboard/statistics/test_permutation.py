@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from leaderboard import permutation
-from leaderboard.permutation import sign_flip, two_sample
+from leaderboard.statistics import permutation
+from leaderboard.statistics.permutation import sign_flip, two_sample
 
 INTEGERS = st.integers(-3, 3)
 

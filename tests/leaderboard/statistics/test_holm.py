@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard.holm import holm
+from leaderboard.statistics.holm import holm
 
 FAMILIES = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 

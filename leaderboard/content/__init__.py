@@ -1,0 +1,44 @@
+"""What a report holds: one object, written as report.json, from which every table, picture and page is drawn.
+
+Numbers are full floats in the units of the metric. ``None`` stands where a number does not exist.
+"""
+
+from leaderboard.content.board import Board, Lacking, Picture, Report, Row, Skipped, TaskTable
+from leaderboard.content.comparisons import Comparison, Pairwise
+from leaderboard.content.curves import LearningCurves, TaskCurves, WeightCurves
+from leaderboard.content.learned import FinalWeight, LearnedWeights
+from leaderboard.content.procedures import Estimate, Interval, Procedure
+from leaderboard.content.published import PublishedRow, PublishedScore, PublishedTable
+from leaderboard.content.scores import Cost, Entry, Run, Summary
+from leaderboard.content.suites import Ranking, SuiteComparison, SuiteRow, SuiteTable
+
+__all__ = [
+    "Board",
+    "Comparison",
+    "Cost",
+    "Entry",
+    "Estimate",
+    "FinalWeight",
+    "Interval",
+    "Lacking",
+    "LearnedWeights",
+    "LearningCurves",
+    "Pairwise",
+    "Picture",
+    "Procedure",
+    "PublishedRow",
+    "PublishedScore",
+    "PublishedTable",
+    "Ranking",
+    "Report",
+    "Row",
+    "Run",
+    "Skipped",
+    "SuiteComparison",
+    "SuiteRow",
+    "SuiteTable",
+    "Summary",
+    "TaskCurves",
+    "TaskTable",
+    "WeightCurves",
+]

@@ -1,0 +1,63 @@
+"""What is said over several tasks together."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from leaderboard.content.procedures import Estimate, Interval, Procedure
+
+
+class SuiteRow(BaseModel):
+    """One row over the T tasks of a suite, on the common scale: the share of fine-tuning's error removed."""
+
+    row: str
+    missing: list[str]  # tasks without a record: then there is no aggregate
+    error_removed: list[Estimate | None]  # (T,) bootstrap over seeds, fine-tuning's too
+    iqm: Estimate | None  # interquartile mean of the seeds x tasks; bootstrap over seeds within tasks
+    iqm_over_tasks: Interval | None  # bootstrap over seeds and tasks
+    mean_score: float | None  # of the task means, where all tasks have one metric, metric units
+    average_rank: float | None  # 1 is best, ties share; among the rows without a missing task
+
+
+class SuiteComparison(BaseModel):
+    """The focus method against one other row over the tasks of a suite that both have; positive: focus better."""
+
+    focus: str
+    other: str
+    tasks: list[str]
+    difference: float  # mean over tasks of the difference in error removed
+    sign_flip: Procedure  # "on tasks like these"
+    p: float | None  # of the sign flip, two-sided
+    p_holm: float | None  # over the other rows
+    stratified: Procedure  # "on exactly these tasks"
+    p_stratified: float | None
+    p_stratified_holm: float | None
+    improvement: Estimate  # mean over tasks of P(a run of the focus beats a run of the other), ties half
+    family: str
+    family_size: int
+    identities_focus: list[str]
+    identities_other: list[str]
+
+
+class Ranking(BaseModel):
+    """Average ranks of the rows that have every task, and the groups that no test separates."""
+
+    rows: list[str]  # best first
+    average_ranks: list[float]
+    groups: list[list[str]]  # each a run of neighbours in ``rows``, at least two
+    p_holm: list[list[float | None]]  # (m, m) sign flips of all pairs in the order of ``rows``, None on the diagonal
+    family_size: int
+    no_groups: str | None  # why no two rows can be separated
+
+
+class SuiteTable(BaseModel):
+    """What can be said over the tasks of one suite together."""
+
+    suite: str
+    tasks: list[str]  # the T tasks of the board that belong to it
+    rows: list[SuiteRow]  # in the order of the board's rows
+    comparisons: list[SuiteComparison]
+    ranking: Ranking | None
+    no_marks: str | None  # why the comparisons carry no marks
+    no_aggregate: str | None  # why there is no common scale, so no aggregate at all
+    generator_seed: int  # of the bootstraps
