@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import shlex
 import time
 import traceback
 from collections.abc import Mapping
@@ -42,7 +44,7 @@ def run_cell(payload: Mapping[str, Any]) -> None:
     try:
         if work.chain.cell.identity != payload["identity"]:
             raise RequestError(f"{title(work.chain.cell)}: settings or data changed since the plan; run again")
-        records.write(work.out, measure(work, marks=payload["protocol"]["marks"]))
+        records.write(work.out, measure(work, payload["protocol"]))
     except Exception as error:
         message = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
         fail(work.out, work.chain.cell, message, traceback.format_exc())
@@ -51,8 +53,11 @@ def run_cell(payload: Mapping[str, Any]) -> None:
         work.tidy()
 
 
-def measure(work: Work, marks: bool) -> Record:
-    """Run the stages of a cell and score its read-outs, once, on validation and test."""
+def measure(work: Work, protocol: Mapping[str, Any]) -> Record:
+    """Run the stages of a cell and score its read-outs, once, on validation and test.
+
+    ``protocol`` is its content as JSON values.
+    """
     memory.reset(work.device)
     planned = work.chain
     problem, key = work.problem(planned.links[-1])
@@ -75,7 +80,7 @@ def measure(work: Work, marks: bool) -> Record:
         **planned.cell.model_dump(),
         metric=planned.task.metric,
         higher_is_better=planned.task.higher_is_better,
-        marks=marks,
+        marks=protocol["marks"],
         control_of=planned.method.control_of,
         published=BACKBONES.get(planned.cell.backbone).modality in planned.method.published,
         scores=scores,
@@ -90,6 +95,7 @@ def measure(work: Work, marks: bool) -> Record:
         examples_per_second=examples / training if training > 0 else 0.0,
         settings=planned.resolved.settings.model_dump(mode="json"),
         data=problem.facts(),
+        command=_command(planned.cell, protocol),
         provenance=provenance.code() | {"device": provenance.device(work.device), "finished": _now()},
     )
 
@@ -131,6 +137,14 @@ def _scores(problem: Problem, model: Model, key: TestKey) -> dict[str, dict[str,
     encoder.load_state_dict(dict(model.encoder))
     head.load_state_dict(dict(model.head))
     return {"val": problem.score(encoder, head, "val"), "test": problem.score(encoder, head, "test", key)}
+
+
+def _command(cell: Cell, protocol: Mapping[str, Any]) -> str:
+    words = ["python", "-m", "bench", "run", "--methods", cell.method, "--tasks", cell.task, "--seeds", str(cell.seed)]
+    words += ["--protocol", protocol["name"]]
+    for key, value in protocol["assignments"].items():
+        words += ["--set", f"{key}={json.dumps(value)}"]
+    return shlex.join(words)
 
 
 def _now() -> str:

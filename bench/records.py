@@ -82,6 +82,7 @@ class Record(Cell):
     examples_per_second: float
     settings: dict[str, Any]  # the resolved protocol values that this cell used
     data: dict[str, Any]  # counts and checksums: rows kept and dropped, corpus molecules dropped
+    command: str | None = None  # that runs this cell again, at this commit and with the same data
     provenance: dict[str, Any]  # commit, dirty flag, package versions, device, finish time
 
     def score(self, split: str = "test") -> float:

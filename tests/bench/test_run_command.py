@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -66,6 +67,16 @@ def _fragile_methods(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def failures(out: Path) -> list[tuple[str, int]]:
     return [(failure.method, failure.attempts) for failure in scan(out).failures]
+
+
+def test_the_command_in_a_record_runs_that_cell_again(tmp_path: Path) -> None:
+    assert run(tmp_path, methods="finetune,cp").code == 0
+    for record in scan(tmp_path).records:
+        assert record.command is not None
+        words = shlex.split(record.command)
+        assert words[:4] == ["python", "-m", "bench", "run"]
+        plan = bench("plan", *words[4:], "--out", tmp_path)
+        assert "cells: 1 = 1 done + 0 to run" in plan.out, plan
 
 
 def test_a_second_run_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
