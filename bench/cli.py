@@ -25,6 +25,7 @@ Mirror = Annotated[
     typer.Option(envvar="BENCH_MIRROR", help="Folder or address of the data, tried before the public addresses."),
 ]
 Retry = Annotated[Optional[str], typer.Option(metavar="failed", help="Run only the cells that failed before.")]  # noqa: UP045
+Outs = Annotated[list[Path], typer.Option("--out", help="Folder of a run; given several times, merged.")]
 Focus = Annotated[Optional[str], typer.Option(help="The method compared with every other.")]  # noqa: UP045
 
 
@@ -114,11 +115,42 @@ def status(out: Annotated[Path, typer.Option(help="Folder of a run.")]) -> None:
 
 
 @app.command()
-def report(out: Annotated[Path, typer.Option(help="Folder of a run.")], focus: Focus = None) -> None:
-    """Write leaderboard.md, report.json and the pictures from the records there are, and print the leaderboard."""
-    from bench.commands.report import write_report
+def report(
+    out: Outs,
+    focus: Focus = None,
+    to: Annotated[Optional[Path], typer.Option(help="Folder to write into; by default that of the run.")] = None,  # noqa: UP045
+    html: Annotated[bool, typer.Option("--html", help="Write a page too, which opens without a server.")] = False,
+    baseline: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="An older report.json, or its folder: say what changed since."),
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; say what is wrong with the records.")] = False,
+) -> None:
+    """Write leaderboard.md, report.json, tables and pictures from the records there are, and print the leaderboard.
 
-    typer.echo(write_report(out, focus))
+    Exit code: 0 done, 1 --check found problems, 2 the request was wrong.
+    """
+    from bench.commands.report import check_records, write_report
+
+    if not check:
+        typer.echo(write_report(out, focus, to, html, baseline))
+        return
+    text, sound = check_records(out, focus=focus, to=to, html=html, baseline=baseline)
+    typer.echo(text)
+    raise typer.Exit(0 if sound else 1)
+
+
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="A method, or a row such as 'cp (resnet18)'.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another one; differences are A - B.")],
+    out: Outs,
+    task: Annotated[Optional[str], typer.Option(help="One task; by default all that both have.")] = None,  # noqa: UP045
+) -> None:
+    """Print one comparison in full: every seed, effect, interval, tests, and the seeds it would take."""
+    from bench.commands.compare import comparison
+
+    typer.echo(comparison(out, first, second, task))
 
 
 @app.command()

@@ -207,7 +207,7 @@ def save(plan: Plan, out: Path, request: Mapping[str, Any]) -> None:
     earlier = read(out) or {name: [] for name in LISTS}
     cells = {tuple(cell[name] for name in NAMES): cell for cell in earlier["cells"]}
     for planned in plan.cells:
-        cell = planned.cell.model_dump(include={*NAMES, "identity"})
+        cell = planned.cell.model_dump(include={*NAMES, "identity"}) | {"control_of": planned.method.control_of}
         cells[tuple(cell[name] for name in NAMES)] = cell
     content: dict[str, Any] = {"cells": list(cells.values())}
     for name in ("methods", "tasks", "seeds"):

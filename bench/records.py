@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from bench.errors import RequestError
 from bench.files import write_json
@@ -17,6 +17,14 @@ FORMAT = 1
 
 class OtherFormatError(RequestError):
     """A record of another format version: never mixed with ours, never overwritten."""
+
+
+class DamagedError(RequestError):
+    """A file that is no whole record or failure: kept, never trusted."""
+
+    def __init__(self, path: Path, kind: str, reason: str) -> None:
+        super().__init__(f"{path}: expected a whole {kind}, got a damaged file ({reason})")
+        self.reason = reason
 
 
 class Trajectory(BaseModel):
@@ -30,6 +38,12 @@ class Trajectory(BaseModel):
     alignment: list[list[float]]  # (u, n) raw q = v . grad L_i, before any normalisation; may be empty
     losses: list[list[float]]  # (u, n)
 
+    @model_validator(mode="after")
+    def _same_sizes(self) -> Trajectory:
+        if len(self.weights) != len(self.steps) or any(len(row) != len(self.objectives) for row in self.weights):
+            raise ValueError("weights: expected one row a step and one number an objective")
+        return self
+
 
 class LearningCurve(BaseModel):
     """The validation scores that the last stage chose its model from, e of them."""
@@ -39,6 +53,12 @@ class LearningCurve(BaseModel):
     unit: Literal["epoch", "step"]
     done: list[int]  # (e,) epochs or steps done at each score; 0 is a model handed on by the stage before
     validation: list[float]  # (e,) the task's metric, metric units
+
+    @model_validator(mode="after")
+    def _same_sizes(self) -> LearningCurve:
+        if len(self.validation) != len(self.done):
+            raise ValueError("validation: expected one score a point")
+        return self
 
 
 class Cell(BaseModel):
@@ -114,7 +134,9 @@ def read(path: Path) -> Record:
 
     Raises
     ------
-    RequestError: if the file is damaged, or of another format version.
+    DamagedError: if the file is no whole record.
+    OtherFormatError: if it is of another format version.
+    OSError: if it cannot be read.
     """
     return _read(path, Record)
 
@@ -131,6 +153,7 @@ class Scan:
     records: list[Record] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     damaged: list[Path] = field(default_factory=list)  # files that are no whole record; kept, never trusted
+    files: dict[str, Path] = field(default_factory=dict)  # identity of a record or failure above -> its file
 
 
 def scan(folder: Path) -> Scan:
@@ -142,23 +165,28 @@ def scan(folder: Path) -> Scan:
     RequestError: if two different records carry one identity.
     """
     found = Scan()
-    seen: dict[str, tuple[Path, Record]] = {}
+    seen: dict[str, Record] = {}
     for path in sorted((folder / "records").glob("*/*/*.json")):
         record = _whole(path, Record, found)
         if record is None:
             continue
         if record.identity in seen:
-            earlier, same = seen[record.identity]
-            if same != record:
-                raise RequestError(f"records: {earlier} and {path} differ but carry one identity; keep one of them")
+            if seen[record.identity] != record:
+                raise clash(found.files[record.identity], path)
             continue
-        seen[record.identity] = (path, record)
+        seen[record.identity], found.files[record.identity] = record, path
         found.records.append(record)
     for path in sorted((folder / "failures").glob("*/*/*.json")):
         failure = _whole(path, Failure, found)
         if failure and failure.identity not in seen:
             found.failures.append(failure)
+            found.files[failure.identity] = path
     return found
+
+
+def clash(first: Path, second: Path) -> RequestError:
+    """The error of two different records that carry one identity."""
+    return RequestError(f"records: {first} and {second} differ but carry one identity; keep one of them")
 
 
 AnyCell = TypeVar("AnyCell", Record, Failure)
@@ -170,27 +198,31 @@ def _whole(path: Path, kind: type[AnyCell], found: Scan) -> AnyCell | None:
         return _read(path, kind)
     except FileNotFoundError:
         return None
-    except OtherFormatError:
-        raise
-    except RequestError:
+    except DamagedError:
         found.damaged.append(path)
         return None
 
 
 def _read(path: Path, kind: type[AnyCell]) -> AnyCell:
+    name = kind.__name__.lower()
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        content = None
+    except IsADirectoryError as error:
+        raise DamagedError(path, name, "it is a folder") from error
+    except (ValueError, RecursionError) as error:
+        empty = isinstance(error, json.JSONDecodeError) and not error.doc
+        raise DamagedError(path, name, "0 bytes" if empty else "no JSON") from error
     found = content.get("format") if isinstance(content, dict) else None
-    if found is not None and found != FORMAT:
+    if found is None:  # never taken for ours by default
+        raise DamagedError(path, name, "no format version")
+    if found != FORMAT:
         raise OtherFormatError(
             f"{path}: expected record format {FORMAT}, got {found!r}; "
             "use another --out, or the version of the harness that wrote it"
         )
     try:
-        if found is None:  # never taken for ours by default
-            raise ValueError("no format")
         return kind.model_validate(content)
-    except ValueError as error:  # pydantic's ValidationError is one
-        raise RequestError(f"{path}: expected a whole {kind.__name__.lower()}, got a damaged file") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise DamagedError(path, name, f"{where}: {first['msg']}" if where else first["msg"]) from error

@@ -24,10 +24,11 @@ from bench.chain import Chain
 from bench.files import write_json
 from bench.plan import parse_seeds
 from bench.protocol_files import load
-from leaderboard.content import WeightCurves, WeightPicture
+from leaderboard.content import TaskCurves, WeightCurves
+from leaderboard.pictures.style import save
+from leaderboard.pictures.weights import panels
 from leaderboard.statistics.holm import holm
 from leaderboard.statistics.permutation import two_sample
-from leaderboard.pictures.weights import draw
 from methods import METHODS
 from methods.stage import Uninterrupted
 from methods.stages.finetune import FineTune
@@ -72,7 +73,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0-9")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--variant", nargs="+", action="append", required=True, metavar="NAME [KEY=VALUE]")
-    parser.add_argument("--picture", type=Path, help="draw the weights of all variants side by side into it")
+    parser.add_argument("--picture", type=Path, help="draw the weights of all variants, as PNG and SVG")
     options = parser.parse_args()
     found: dict[str, list[dict[str, Any]]] = {}
     for name, *assignments in options.variant:
@@ -95,8 +96,9 @@ def main() -> None:
               + ", ".join(f"{o} {p:.3f}" for o, p in zip(objectives, holm(tests), strict=True)))  # fmt: skip
     if options.picture:
         curves = [drawn(name, runs) for name, runs in found.items()]
-        picture = WeightPicture(task=options.task, file=options.picture.name, curves=curves)
-        draw(options.picture.parent, options.protocol, picture)
+        shown = TaskCurves(task=options.task, weights=curves, learning=[])
+        title = {"Title": f"Objective weights on {options.task}"}
+        save(lambda: panels(shown, options.protocol), options.picture.with_suffix(""), title)
 
 
 def drawn(name: str, runs: list[dict[str, Any]]) -> WeightCurves:
@@ -104,8 +106,10 @@ def drawn(name: str, runs: list[dict[str, Any]]) -> WeightCurves:
     keep = np.linspace(0, len(runs[0]["steps"]) - 1, min(200, len(runs[0]["steps"]))).round().astype(int)
     weights = np.array([run["weights"] for run in runs])[:, keep]  # (seeds, u, n)
     return WeightCurves(
-        row=name, control_of=None, objectives=runs[0]["objectives"], seeds=len(runs), note=None,
-        steps=[runs[0]["steps"][k] for k in keep], mean=weights.mean(0).tolist(), sd=weights.std(0, ddof=1).tolist(),
+        row=name, control_of=None, objectives=runs[0]["objectives"], unit="pretraining step",
+        seeds=len(runs), note=None,
+        steps=[runs[0]["steps"][k] for k in keep], mean=weights.mean(0).tolist(),
+        sd=weights.std(0, ddof=1).tolist() if len(runs) > 1 else None,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The tests of one task: the focus method against every other, and the group not separated from the best."""
+"""The focus method against every other on one task."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from leaderboard.content import Comparison, Entry, Procedure, Summary
-from leaderboard.statistics.floors import ALPHA, refusal, smallest_effect, smallest_p
+from leaderboard.statistics.bootstrap import won
+from leaderboard.statistics.floors import ALPHA, smallest_effect
 from leaderboard.statistics.holm import holm
-from leaderboard.statistics.permutation import Outcome, two_sample
-
-GENERATOR_SEED = 0  # of every test that draws, so that a comparison does not depend on the others
-NO_SIGNIFICANCE = "this protocol supports no significance at any number of seeds"
+from leaderboard.statistics.permutation import Outcome
+from leaderboard.task_tests import NO_SIGNIFICANCE, Floats, Pair, TaskTests, procedure_of
 
 
 def compare_with_focus(
-    entries: Sequence[Entry], focus: str | None, family: str, higher_is_better: bool, marks: bool
+    entries: Sequence[Entry], focus: str | None, family: str, tests: TaskTests, marks: bool
 ) -> tuple[list[Comparison], str | None]:
     """Compare the focus row with every other entry and set the entries' marks.
 
@@ -36,13 +35,10 @@ def compare_with_focus(
     others = [entry for entry in entries if entry.row != focus and entry.summary]
     if not others:
         return [], "no other method has a record on this task"
-    found = [_compare(own, other, family, len(others), higher_is_better) for other in others]
+    found = compare(own, others, family, tests, marks)
     if not marks:
-        blank = {"p": None, "p_focus_better": None}
-        return [comparison.model_copy(update=blank) for comparison in found], NO_SIGNIFICANCE
-    for comparison, p in zip(found, holm([comparison.p or 0.0 for comparison in found]), strict=True):
-        comparison.p_holm = p
-    refused = refusal([(comparison.n_focus, comparison.n_other) for comparison in found])
+        return found, NO_SIGNIFICANCE
+    refused = tests.refusal([(own.summary, other.summary) for other in others if other.summary])
     if refused is None:
         for entry, comparison in zip(others, found, strict=True):
             if comparison.p_holm is not None and comparison.p_holm <= ALPHA:
@@ -50,25 +46,21 @@ def compare_with_focus(
     return found, refused
 
 
-def mark_ties(entries: Sequence[Entry], higher_is_better: bool, marks: bool) -> str | None:
-    """Set ``tied_with_best`` on the rows that an uncorrected test does not separate from the best mean.
-
-    The best was picked by looking, so this group is descriptive. A row with too few seeds to be
-    separated is not called tied. Returns one line that says why no row is bold, or None.
-    """
-    present = [(entry, entry.summary) for entry in entries if entry.summary]
-    if not marks:
-        return NO_SIGNIFICANCE
-    if len(present) < 2:
-        return "there is nothing to compare with"
-    best, top = max(present, key=lambda pair: _turned(pair[1], higher_is_better).mean())
-    judged = [pair for pair in present if pair[0] is not best and smallest_p(top.n, pair[1].n) <= ALPHA]
-    if not judged:
-        return f"too few seeds to separate any method from the best ({top.n}); 4 seeds are needed"
-    best.tied_with_best = True
-    for entry, summary in judged:
-        entry.tied_with_best = two_sample(top.scores, summary.scores, seed=GENERATOR_SEED).p > ALPHA
-    return None
+def compare(own: Entry, others: Sequence[Entry], family: str, tests: TaskTests, marks: bool) -> list[Comparison]:
+    """Compare one row with others as one family; without ``marks`` there are no p-values and no intervals."""
+    assert own.summary
+    pairs = [(own.summary, other.summary) for other in others if other.summary]
+    outcomes, ends = tests.outcomes(pairs), tests.intervals(pairs)
+    found = [
+        _comparison(own, other, pair, outcome, tests, family, len(pairs))
+        for other, pair, outcome in zip(others, pairs, outcomes, strict=True)
+    ]
+    if marks:
+        corrected = holm([1.0 if comparison.p is None else comparison.p for comparison in found])
+        for comparison, p, interval in zip(found, corrected, ends, strict=True):
+            comparison.p_holm, comparison.interval = p, interval
+        return found
+    return [comparison.model_copy(update={"p": None, "p_focus_better": None}) for comparison in found]
 
 
 def smallest_effect_seen(entries: Sequence[Entry], comparisons: Sequence[Comparison]) -> float | None:
@@ -83,32 +75,17 @@ def smallest_effect_seen(entries: Sequence[Entry], comparisons: Sequence[Compari
     return smallest_effect(float(np.sqrt(np.mean(np.square(spreads)))), n, len(comparisons))
 
 
-def probability_better(a: Sequence[float], b: Sequence[float]) -> float:
-    """P(A > B) over all pairs, a tie counting half; larger is better."""
-    difference = np.subtract.outer(np.asarray(a, dtype=float), np.asarray(b, dtype=float))
-    return float(np.mean((difference > 0) + 0.5 * (difference == 0)))
-
-
-def procedure_of(test: Outcome) -> Procedure:
-    """What the file says of a test beside its p-value."""
-    return Procedure(
-        statistic=test.statistic,
-        pairing=test.pairing,
-        exact=test.exact,
-        splits=test.splits,
-        generator_seed=test.seed,
-    )
-
-
-def _compare(own: Entry, other: Entry, family: str, size: int, higher_is_better: bool) -> Comparison:
-    assert own.summary
-    assert other.summary
-    a, b = _turned(own.summary, higher_is_better), _turned(other.summary, higher_is_better)
-    test = two_sample(a, b, seed=GENERATOR_SEED)
+def _comparison(
+    own: Entry, other: Entry, pair: Pair, test: Outcome | None, tests: TaskTests, family: str, size: int
+) -> Comparison:
+    a, b = tests.turned(pair[0]), tests.turned(pair[1])
     effect = float(a.mean() - b.mean())
     pooled = _pooled_sd(a, b)
+    nothing = Procedure(
+        statistic="no common seed", pairing="paired", exact=True, splits=0, generator_seed=None
+    )  # of a paired family in which two rows share no seed
     return Comparison(
-        **procedure_of(test).model_dump(),
+        **(procedure_of(test) if test else nothing).model_dump(),
         focus=own.row,
         other=other.row,
         n_focus=len(a),
@@ -116,28 +93,22 @@ def _compare(own: Entry, other: Entry, family: str, size: int, higher_is_better:
         incomplete=own.incomplete or other.incomplete,
         effect=effect,
         interval=None,
-        effect_error_removed=None,
         effect_sd=effect / pooled if pooled > 0 else None,
-        probability_better=probability_better(a.tolist(), b.tolist()),
-        seed_correlation=_seed_correlation(own.summary, other.summary),
-        p=test.p,
-        p_focus_better=test.p_greater,
+        effect_error_removed=tests.error_removed(*pair),
+        probability_better=float(won(a, b).mean()),
+        seed_correlation=_seed_correlation(*pair),
+        p=test.p if test else None,
+        p_focus_better=test.p_greater if test else None,
         family=family,
         family_size=size,
         p_holm=None,
-        identities_focus=own.summary.identities,
-        identities_other=other.summary.identities,
+        p_holm_all=None,
+        identities_focus=pair[0].identities,
+        identities_other=pair[1].identities,
     )
 
 
-def _turned(summary: Summary, higher_is_better: bool) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """The scores, turned so that larger is better."""
-    return np.asarray(summary.scores, dtype=np.float64) * (1.0 if higher_is_better else -1.0)
-
-
-def _pooled_sd(
-    a: np.ndarray[tuple[int, ...], np.dtype[np.float64]], b: np.ndarray[tuple[int, ...], np.dtype[np.float64]]
-) -> float:
+def _pooled_sd(a: Floats, b: Floats) -> float:
     freedom = len(a) + len(b) - 2
     squares = ((a - a.mean()) ** 2).sum() + ((b - b.mean()) ** 2).sum()
     return float(np.sqrt(squares / freedom)) if freedom else 0.0

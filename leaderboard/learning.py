@@ -23,8 +23,8 @@ def learning_curves(row: str, records: Sequence[Record]) -> LearningCurves | Non
     points: dict[int, list[float]] = defaultdict(list)
     for curve in found:
         if curve.unit == unit:
-            for done, value in zip(curve.done, curve.validation, strict=True):
-                points[done].append(value)
+            for at, value in zip(curve.done, curve.validation, strict=True):
+                points[at].append(value)
     done = sorted(points)
     return LearningCurves(
         row=row,

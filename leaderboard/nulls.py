@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from bench.records import Record
-from leaderboard.compare import GENERATOR_SEED, NO_SIGNIFICANCE, procedure_of
 from leaderboard.content import FinalWeight, LearnedWeights, Procedure, Row
 from leaderboard.statistics.floors import ALPHA, refusal
 from leaderboard.statistics.holm import holm
-from leaderboard.statistics.permutation import two_sample
+from leaderboard.statistics.permutation import two_samples
+from leaderboard.task_tests import NO_SIGNIFICANCE, generator, procedure_of
 
 NO_CONTROL = "no control run"
 
@@ -92,7 +92,8 @@ def _compare(
 
 def _test(weights: Sequence[FinalWeight]) -> Procedure:
     """Set the p-values of one family and return how they were computed, which is the same for all of it."""
-    tests = [two_sample(weight.weights, weight.null_weights, seed=GENERATOR_SEED) for weight in weights]
+    mine, theirs = [weight.weights for weight in weights], [weight.null_weights for weight in weights]
+    tests = two_samples(mine, theirs, generator=generator())
     for weight, test, corrected in zip(weights, tests, holm([test.p for test in tests]), strict=True):
         weight.p, weight.p_holm = test.p, corrected
     return procedure_of(tests[0])

@@ -1,42 +1,43 @@
-"""From a folder of records to the report: at any time, also while cells run."""
+"""From folders of records to the report: at any time, also while cells run."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.errors import RequestError, nearest
 from bench.files import write_atomic, write_json
 from leaderboard.board import board
 from leaderboard.content import Report
-from leaderboard.grid import Slot, read_folder
-from leaderboard.markdown import render
+from leaderboard.grid import Slot, distinct, read_folders
 
 
-def build(folder: Path, focus: str | None = None) -> Report:
+def build(folders: Sequence[Path], focus: str | None = None) -> Report:
     """Compute everything that the report shows.
 
     Parameters
     ----------
-    folder: where the run wrote its records.
+    folders: where runs wrote their records; several are merged.
     focus: the method that is compared with every other; by default "tapweight", else the first
         method that learns weights, else the last.
 
     Raises
     ------
-    RequestError: see :func:`leaderboard.grid.read_folder`; or if ``focus`` is not in the folder.
+    RequestError: see :func:`leaderboard.grid.read_folders`; or if ``focus`` is in none of the folders.
     """
-    found = read_folder(folder)
+    folders = distinct(folders)
+    found = read_folders(folders)
     protocols: dict[str, list[Slot]] = defaultdict(list)
     for slot in found.slots:
         protocols[slot.cell.protocol].append(slot)
-    boards = [board(name, slots, found.plan, focus, len(protocols) > 1) for name, slots in sorted(protocols.items())]
+    boards = [board(name, slots, found.plan, focus) for name, slots in sorted(protocols.items())]
     if focus is not None and not any(board.focus for board in boards):
         rows = [row for board in boards for row in board.rows if row.control_of is None]
         known = {name for row in rows for name in (row.label, row.method)}
-        raise RequestError(f"focus: {focus!r} is not a method of this folder; {nearest(focus, known)}")
+        raise RequestError(f"focus: {focus!r} is not a method of this report; {nearest(focus, known)}")
     return Report(
-        folders=[str(folder)],
+        folders=[str(folder) for folder in folders],
         boards=boards,
         skipped=found.plan.skipped,
         damaged=found.damaged,
@@ -44,13 +45,64 @@ def build(folder: Path, focus: str | None = None) -> Report:
     )
 
 
-def write(folder: Path, focus: str | None = None) -> list[Path]:
-    """Write report.json, leaderboard.md and the weight pictures into ``folder``; return their paths.
+def write(
+    folders: Sequence[Path],
+    focus: str | None = None,
+    to: Path | None = None,
+    html: bool = False,
+    baseline: Path | None = None,
+) -> list[Path]:
+    """Write report.json, leaderboard.md, the pictures and the tables; return their paths.
 
-    Raises as :func:`build`.
+    Parameters
+    ----------
+    folders, focus: see :func:`build`.
+    to: the folder to write into; by default the one folder that is read.
+    html: write the page too.
+    baseline: an older report.json, or a folder that holds one: write changes.md, what changed since.
+
+    Raises
+    ------
+    RequestError: as :func:`build`; if several folders are read and ``to`` is None; if the baseline is no
+        report; if the folder cannot be written.
     """
-    report = build(folder, focus)
-    write_json(folder / "report.json", report.model_dump(mode="json"))
-    text = render(report)
-    write_atomic(folder / "leaderboard.md", lambda temporary: temporary.write_text(text, encoding="utf-8"))
-    return [folder / "report.json", folder / "leaderboard.md"]
+    from leaderboard import changes
+
+    folders = distinct(folders)
+    if to is None and len(folders) > 1:
+        raise RequestError(f"--to: expected the folder to write the report of {len(folders)} folders into, got none")
+    # Read first: the older report may be the one that is written over.
+    before = changes.read(baseline) if baseline else None
+    report = build(folders, focus)
+    into = to or folders[0]
+    try:
+        paths = _write(into, report, html)
+        if before:
+            paths.append(_write_text(into / "changes.md", changes.render(changes.since(before, changes.kept(report)))))
+    except OSError as error:
+        name = "--out" if to is None else "--to"
+        raise RequestError(f"{name}: cannot write the report into {into}: {error.strerror or error}") from error
+    return paths
+
+
+def _write(into: Path, report: Report, html: bool) -> list[Path]:
+    from leaderboard.pictures import draw, pictures_of
+    from leaderboard.tables import write_tables
+    from leaderboard.tables.markdown import render
+
+    for one in report.boards:
+        one.pictures = pictures_of(one, len(report.boards) > 1)
+    write_json(into / "report.json", report.model_dump(mode="json"))
+    paths = [into / "report.json", _write_text(into / "leaderboard.md", render(report))]
+    paths += [path for one in report.boards for picture in one.pictures for path in draw(one, picture, into)]
+    paths += write_tables(into, report)
+    if html:
+        from leaderboard.page.build import build as build_page
+
+        paths += build_page(report, into)
+    return paths
+
+
+def _write_text(path: Path, text: str) -> Path:
+    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    return path

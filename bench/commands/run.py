@@ -178,7 +178,7 @@ def _summary(request: Request, plan: Plan, found: Scan) -> str:
 def _print_leaderboard(out: Path, focus: str | None) -> None:
     from bench.commands.report import write_report
 
-    print(write_report(out, focus))
+    print(write_report([out], focus))
 
 
 def _check_writable(out: Path) -> None:

@@ -8,7 +8,7 @@ from leaderboard.content.comparisons import Comparison, Pairwise
 from leaderboard.content.curves import LearningCurves, TaskCurves, WeightCurves
 from leaderboard.content.learned import FinalWeight, LearnedWeights
 from leaderboard.content.procedures import Estimate, Interval, Procedure
-from leaderboard.content.published import PublishedRow, PublishedScore, PublishedTable
+from leaderboard.content.published import PublishedCost, PublishedRow, PublishedScore, PublishedTable
 from leaderboard.content.scores import Cost, Entry, Run, Summary
 from leaderboard.content.suites import Ranking, SuiteComparison, SuiteRow, SuiteTable
 
@@ -26,6 +26,7 @@ __all__ = [
     "Pairwise",
     "Picture",
     "Procedure",
+    "PublishedCost",
     "PublishedRow",
     "PublishedScore",
     "PublishedTable",

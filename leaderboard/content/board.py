@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from leaderboard.content.comparisons import Comparison, Pairwise
 from leaderboard.content.curves import TaskCurves
 from leaderboard.content.learned import LearnedWeights
-from leaderboard.content.published import PublishedTable
+from leaderboard.content.published import PublishedCost, PublishedTable
 from leaderboard.content.scores import Entry
 from leaderboard.content.suites import SuiteTable
 
@@ -78,6 +78,7 @@ class Board(BaseModel):
     tasks: list[TaskTable]
     suites: list[SuiteTable]
     published: list[PublishedTable]
+    published_costs: list[PublishedCost]
     curves: list[TaskCurves]
     cells: int
     missing: list[Lacking]

@@ -26,6 +26,7 @@ class Comparison(Procedure):
     family: str
     family_size: int
     p_holm: float | None
+    p_holm_all: float | None  # over the other rows of all tasks of the board
     identities_focus: list[str]
     identities_other: list[str]
 

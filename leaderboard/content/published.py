@@ -36,3 +36,15 @@ class PublishedTable(BaseModel):
     differences: list[str]  # from our protocols
     rows: list[PublishedRow]
     flags: list[str]  # claims that the table itself contradicts
+
+
+class PublishedCost(BaseModel):
+    """What a paper says that a method costs, as a range, relative to fine-tuning = 1."""
+
+    paper: str
+    source: str  # identifier and table
+    method: str  # the registry's name where there is one
+    name: str  # as the paper writes it
+    low: float
+    high: float
+    note: str  # what the range is of, as far as it is known

@@ -26,7 +26,7 @@ class Run(BaseModel):
     file: str  # the record, below the folder of the run
     folder: int  # index into the report's folders
     score: float  # on test, metric units
-    validation: float  # at the chosen step
+    validation: float | None  # at the chosen step
     chosen_step: int
     seconds: float  # wall seconds of the cell's own stages
     finished: str  # ISO time; empty where the record does not say

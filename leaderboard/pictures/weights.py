@@ -1,126 +1,176 @@
-"""One picture per task: learned objective weights beside those of the null control, on one axis."""
+"""One picture per task: learned objective weights, each method beside its null controls, on one axis.
+
+The form of TapWeight's Figure 2 and TARTAN's Figures 3 and 4, with the spread over seeds.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.files import write_atomic
-from leaderboard.content import TaskCurves, WeightCurves
+from leaderboard.content import Board, TaskCurves, WeightCurves
+from leaderboard.pictures.layout import Panels, apart, sheet
+from leaderboard.pictures.rows import counted
+from leaderboard.pictures.style import COLOURS, LINES, QUIET, SMALL, dark, inches, plain
+from leaderboard.tables.words import listed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-# Okabe and Ito's palette for colour-blind readers, without its yellow, which is too pale on paper.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
-
-
-COLUMNS = 4  # of panels at most, unless a method has more controls
-
-
-def draw(folder: Path, protocol: str, picture: TaskCurves) -> Path:
-    """Draw ``picture`` into ``folder``: a panel per learned method, its controls to the right, on one axis."""
     from matplotlib.figure import Figure
 
-    lines = _arrange(picture.curves)
+COLUMNS = 3  # of panels at most, unless a method has more controls
+POINTS = 100  # of a line
+NAMED = 12  # more objectives than a panel has room to name
+
+
+def subjects(board: Board) -> list[str]:
+    """The tasks on which weights were learned."""
+    return [curves.task for curves in board.curves if curves.weights]
+
+
+def title(board: Board, subject: str) -> str:
+    """What the picture shows."""
+    return f"Objective weights on {plain(subject, 60)}"
+
+
+def describe(board: Board, subject: str) -> str:
+    """Where the weights of the focus method and its controls ended, and which objective the others put first."""
+    curves = _of(board, subject).weights
+    first = next((curve for curve in curves if curve.row == board.focus), curves[0])
+    mine = [first, *(curve for curve in curves if curve.control_of == first.row)]
+    others = [curve for curve in curves if curve not in mine and curve.control_of is None]
+    sentences = [f"{_ending(curve)}." for curve in mine]
+    if others:
+        ends = Counter(curve.objectives[int(np.argmax(curve.mean[-1]))] for curve in others)
+        told = listed([f"{k} put{'s' * (k == 1)} {plain(name)} first" for name, k in ends.most_common()])
+        sentences.append(f"Of {counted(len(others), 'other method')}, {told}.")
+    return " ".join(sentences)
+
+
+def figure(board: Board, subject: str) -> Figure:
+    """Draw the weights on a task."""
+    return panels(_of(board, subject), board.protocol, board.focus)
+
+
+def panels(curves: TaskCurves, protocol: str, focus: str | None = None) -> Figure:
+    """Draw a panel per learned method, its controls to the right."""
+    lines = arrange(curves.weights, focus)
     columns = max(len(line) for line in lines)
-    figure = Figure(figsize=(1.0 + 3.3 * columns, 0.6 + 2.5 * len(lines)), dpi=160, layout="constrained")
-    panels = figure.subplots(len(lines), columns, sharey=True, squeeze=False)
-    styles = _styles(picture.curves)
-    for line, axes in zip(lines, panels, strict=True):
-        for axis in axes[len(line) :]:
-            axis.set_visible(False)
-        for axis, shown in zip(axes, line, strict=False):
-            _panel(axis, shown, styles)
-        axes[0].set_ylabel("objective weight", fontsize=9)
-    for line, axes in zip(lines, panels, strict=True):
-        for axis, shown in zip(axes, line, strict=False):
-            _label(axis, shown, styles)  # once the shared axis has its final limits
-    figure.suptitle(f"{picture.task}, protocol {protocol}: mean ± sd over n seeds", fontsize=11)
-    path = folder / picture.file
-    write_atomic(path, lambda temporary: figure.savefig(temporary, format="png"))
-    return path
+    looks = objective_looks(curves.weights)
+    names = max(inches(plain(name, 20), SMALL) for name in looks)
+    grid = Panels(
+        len(lines) * columns, columns, width=2.0, height=1.55, left=0.45, between=names + 0.3, right=names + 0.2,
+        above=0.4, below=0.45,
+    )  # fmt: skip
+    note = (
+        f"Protocol {plain(protocol)}. Lines are means over n seeds, bands ± 1 standard deviation; "
+        "the grey line 1/n is an equal weight for all objectives."
+    )
+    result, axes = sheet(f"Objective weights on {plain(curves.task, 60)}", note, grid)
+    shown = {k * columns + place: curve for k, line in enumerate(lines) for place, curve in enumerate(line)}
+    top = max(_highest(curve) for curve in curves.weights)
+    for place, axis in enumerate(axes):
+        if place not in shown:
+            axis.remove()
+            continue
+        axis.set_ylim(0, min(1.0, 1.05 * top))
+        _panel(axis, shown[place], looks)
+        if place % columns:
+            axis.set_yticklabels([])
+        else:
+            axis.set_ylabel("objective weight")
+    return result
 
 
-def _arrange(curves: Sequence[WeightCurves]) -> list[list[WeightCurves]]:
-    """Lay panels out in lines: first the methods with controls, each directly before its own, then the others."""
+def arrange(curves: Sequence[WeightCurves], focus: str | None = None) -> list[list[WeightCurves]]:
+    """Lay panels out in lines, a method directly before its controls; focus and wide groups first, gaps filled."""
     groups: dict[str, list[WeightCurves]] = {}
-    for curve in sorted(curves, key=lambda curve: curve.control_of is not None):
+    for curve in sorted(curves, key=lambda curve: (curve.control_of is not None, curve.row != focus)):
         groups.setdefault(curve.control_of or curve.row, []).append(curve)
-    ordered = sorted(groups.values(), key=lambda group: len(group) == 1)
-    wide = COLUMNS if len(curves) > COLUMNS else 2
-    lines: list[list[WeightCurves]] = [[]]
-    for group in ordered:
-        if lines[-1] and len(lines[-1]) + len(group) > wide:
-            lines.append([])
-        lines[-1] += group
+    wide = COLUMNS if len(curves) > 4 else min(len(curves), 2) if len(curves) != 3 else 3
+    lines: list[list[WeightCurves]] = []
+    for group in sorted(groups.values(), key=lambda group: (group[0].row != focus, -len(group))):
+        line = next((line for line in lines if len(line) + len(group) <= wide), None)
+        if line is None:
+            lines.append(line := [])
+        line += group
     return lines
 
 
-def _styles(curves: Sequence[WeightCurves]) -> dict[str, tuple[str, Any]]:
+def objective_looks(curves: Sequence[WeightCurves]) -> dict[str, tuple[str, Any]]:
     """One colour and line for each objective, the same in all panels."""
     names = dict.fromkeys(name for curve in curves for name in curve.objectives)
-    return {name: (COLOURS[k % len(COLOURS)], LINES[k % len(LINES)]) for k, name in enumerate(names)}
+    many = len(COLOURS)
+    return {name: (COLOURS[k % many], LINES[(k + k // many) % many]) for k, name in enumerate(names)}
 
 
-def _panel(axis: Axes, curve: WeightCurves, styles: Mapping[str, tuple[str, Any]]) -> None:
-    steps, mean = np.array(curve.steps), np.array(curve.mean)  # (u,), (u, n)
+def _panel(axis: Axes, curve: WeightCurves, looks: Mapping[str, tuple[str, Any]]) -> None:
+    # As many points as a panel has room for.
+    kept = np.unique(np.linspace(0, len(curve.steps) - 1, min(len(curve.steps), POINTS)).round().astype(int))
+    steps, mean = np.array(curve.steps)[kept], np.array(curve.mean)[kept]  # (u,), (u, n)
     held = curve.unit == "trial"  # a search keeps its best weights until a trial does better
     for index, name in enumerate(curve.objectives):
-        colour, line = styles[name]
+        colour, line = looks[name]
         # A single update has no line; the marker shows it.
         marker = "o" if len(steps) == 1 else None
         draws = "steps-post" if held else "default"
         axis.plot(steps, mean[:, index], color=colour, ls=line, lw=1.5, marker=marker, markersize=3, drawstyle=draws)
         if curve.sd is not None:
-            sd = np.array(curve.sd)[:, index]
+            sd = np.array(curve.sd)[kept, index]
             low, high = np.clip(mean[:, index] - sd, 0, 1), np.clip(mean[:, index] + sd, 0, 1)
             axis.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0, step="post" if held else None)
     span = max(steps[-1] - steps[0], 1)
-    axis.set_xlim(steps[0] - 0.1 * span, steps[-1] + 0.02 * span)  # leaves room for "1/n"
+    axis.set_xlim(steps[0] - 0.12 * span, steps[-1] + 0.001 * span)  # leaves room for "1/n"
+    axis.locator_params(axis="x", nbins=4, integer=True)
+    axis.locator_params(axis="y", nbins=5)
     equal = 1 / len(curve.objectives)
-    axis.axhline(equal, color="0.4", linewidth=0.8, zorder=0)
-    axis.annotate("1/n", xy=(0.01, equal), xycoords=("axes fraction", "data"), color="0.4", fontsize=7, va="bottom")
-    role = f"control of {curve.control_of}, " if curve.control_of else ""
-    notes = [curve.note] if curve.note else []
-    axis.set_title("\n".join([curve.row, f"{role}n = {curve.seeds}", *notes]), fontsize=9)
-    axis.set_xlabel(curve.unit, fontsize=8)
-    axis.tick_params(labelsize=8)
-    axis.spines[["top", "right"]].set_visible(False)
+    axis.axhline(equal, color="0.55", linewidth=0.7, zorder=0)
+    axis.annotate("1/n", xy=(0.01, equal), xycoords=("axes fraction", "data"), color=QUIET, fontsize=7, va="bottom")
+    seeds = counted(curve.seeds, "seed")
+    role = f"control of {plain(curve.control_of, 20)}, {seeds}" if curve.control_of else seeds
+    notes = [plain(curve.note, 44)] if curve.note else []
+    axis.set_title(plain(curve.row), pad=15)
+    axis.annotate(
+        ", ".join([role, *notes]), (0, 1), xytext=(0, 4), xycoords="axes fraction", textcoords="offset points",
+        fontsize=SMALL, color=QUIET,
+    )  # fmt: skip
+    axis.set_xlabel(curve.unit)
+    _names(axis, curve, looks)
 
 
-def _label(axis: Axes, curve: WeightCurves, styles: Mapping[str, tuple[str, Any]]) -> None:
+def _names(axis: Axes, curve: WeightCurves, looks: Mapping[str, tuple[str, Any]]) -> None:
     """Write each objective's name at the end of its line, in the line's colour."""
     low, high = axis.get_ylim()
-    for name, height in zip(curve.objectives, _apart(curve.mean[-1], 0.075 * (high - low), low, high), strict=True):
-        axis.annotate(
-            name,
-            xy=(1.02, height),
-            xycoords=("axes fraction", "data"),
-            color=styles[name][0],
-            fontsize=8,
-            va="center",
-            annotation_clip=False,
-        )
+    last = curve.mean[-1]
+    order = sorted(range(len(last)), key=lambda k: last[k], reverse=True)[:NAMED]
+    for index, height in zip(order, apart([last[k] for k in order], 0.085 * (high - low), low, high), strict=True):
+        colour = looks[curve.objectives[index]][0]
+        beyond = axis.get_yaxis_transform()
+        axis.plot([1.0, 1.05], [last[index], height], color=colour, ls="-", lw=0.8, transform=beyond, clip_on=False)
+        axis.text(
+            1.06, height, plain(curve.objectives[index], 20), color=dark(colour), fontsize=SMALL, va="center",
+            transform=beyond,
+        )  # fmt: skip
 
 
-def _apart(heights: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Move ``heights`` as little as keeps them ``gap`` apart in their order, and between ``low`` and ``high``.
+def _highest(curve: WeightCurves) -> float:
+    mean = np.array(curve.mean)
+    return float(np.max(mean if curve.sd is None else mean + np.array(curve.sd)))
 
-    Pool adjacent violators; cutting its levels off is the solution with bounds.
-    """
-    order = np.argsort(heights, kind="stable")
-    groups: list[list[float]] = []
-    for place, index in enumerate(order):
-        groups.append([heights[index] - place * gap])
-        while len(groups) > 1 and np.mean(groups[-2]) > np.mean(groups[-1]):
-            last = groups.pop()
-            groups[-1] += last
-    level = [float(np.mean(group)) for group in groups for _ in group]
-    moved = np.empty(len(order))
-    moved[order] = np.clip(level, low, high - gap * (len(order) - 1)) + gap * np.arange(len(order))
-    return [float(height) for height in moved]
+
+def _of(board: Board, task: str) -> TaskCurves:
+    return next(curves for curves in board.curves if curves.task == task)
+
+
+def _ending(curve: WeightCurves) -> str:
+    """Where the weights of one row ended."""
+    last = np.array(curve.mean[-1])
+    highest, lowest = (
+        f"{plain(curve.objectives[k])} at {last[k]:.2f}" for k in (int(np.argmax(last)), int(np.argmin(last)))
+    )
+    role = f", the null control of {plain(curve.control_of)}," if curve.control_of else ""
+    when = f"after {counted(curve.steps[-1], curve.unit)}"
+    return f"{plain(curve.row)}{role} ends {when} with {highest} as its highest weight and {lowest} as its lowest"

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from math import comb, sqrt
 from statistics import NormalDist
 
-from leaderboard.statistics.permutation import DRAWS, EXACT_LIMIT
+import numpy as np
+
+from leaderboard.statistics.permutation import DRAWS, EXACT_LIMIT, intervals
+from leaderboard.statistics.signs import SIGN_LIMIT
 
 ALPHA = 0.05  # a p-value, corrected where a family is tested, must not exceed it
 POWER = 0.8
+SIMULATED = 8  # seeds up to which the power is simulated, with
+RUNS = 2_000
 
 
 def smallest_p(n_a: int, n_b: int) -> float:
@@ -24,8 +30,8 @@ def smallest_p(n_a: int, n_b: int) -> float:
 
 
 def smallest_paired_p(n: int) -> float:
-    """The smallest two-sided p of the sign flip of ``n`` differences."""
-    return 2 / 2**n if 2**n <= EXACT_LIMIT else 1 / (DRAWS + 1)
+    """The smallest two-sided p of the sign flip of ``n`` differences, of seeds or of tasks."""
+    return 2 / 2**n if 2**n <= SIGN_LIMIT else 1 / (DRAWS + 1)
 
 
 def largest_family(n: int) -> int:
@@ -33,9 +39,24 @@ def largest_family(n: int) -> int:
     return int(ALPHA / smallest_p(n, n))
 
 
+def largest_paired_family(n: int) -> int:
+    """The largest Holm family in which the sign flip of ``n`` differences can reach significance."""
+    return int(ALPHA / smallest_paired_p(n))
+
+
 def seeds_needed(family: int) -> int:
-    """The fewest seeds per method with which a family of this size can reach significance."""
-    return next(n for n in range(1, 1_000) if largest_family(n) >= family)
+    """The fewest seeds per method with which a family of this size can reach significance.
+
+    Raises
+    ------
+    ValueError: if no number of seeds can.
+    """
+    return _fewest(family, largest_family)
+
+
+def differences_needed(family: int) -> int:
+    """The fewest differences with which a family of sign flips can reach significance; raises as above."""
+    return _fewest(family, largest_paired_family)
 
 
 def refusal(sizes: Sequence[tuple[int, int]]) -> str | None:
@@ -46,29 +67,54 @@ def refusal(sizes: Sequence[tuple[int, int]]) -> str | None:
     sizes: the number of scores on either side of each of the family's m tests. Holm's first step
         compares the smallest p with 0.05 / m; if no test can come that low, there is nothing to test.
     """
-    family = len(sizes)
     n_a, n_b = min(sizes, key=lambda pair: smallest_p(*pair))
-    floor = smallest_p(n_a, n_b)
-    if floor * family <= ALPHA:
-        return None
-    seeds = f"{n_a} seed{'s' * (n_a > 1)}" if n_a == n_b else f"{n_a} against {n_b} seeds"
-    tests = "1 test" if family == 1 else f"{family} tests"
-    return (
-        f"{seeds} allow{'s' * (n_a == n_b == 1)} p >= {shown(floor)}, a family of {tests} needs "
-        f"p <= {shown(ALPHA / family)}; "
-        f"{', '.join(f'{n} seeds support a family of {largest_family(n)}' for n in sorted({4, seeds_needed(family)}))}"
-    )
+    have = _counted(n_a, "seed") if n_a == n_b else f"{n_a} against {n_b} seeds"
+    return _line(have, n_a == n_b == 1, smallest_p(n_a, n_b), len(sizes), "seeds", seeds_needed, largest_family)
 
 
-def smallest_effect(sd: float, n: int, family: int) -> float:
+def paired_refusal(sizes: Sequence[int], unit: str) -> str | None:
+    """The same of a family of sign flips.
+
+    Parameters
+    ----------
+    sizes: the number of differences in each of the family's m tests.
+    unit: what a difference belongs to, "task" or "seed".
+    """
+    n = min(sizes, key=smallest_paired_p)
+    return _line(
+        _counted(n, unit), n == 1, smallest_paired_p(n), len(sizes), f"{unit}s", differences_needed,
+        largest_paired_family,
+    )  # fmt: skip
+
+
+def smallest_effect(sd: float, n: int, family: int) -> float | None:
     """The difference of means that ``n`` against ``n`` seeds with this sd find with probability 0.8.
 
-    Uses the t approximation (quantiles of the level 0.05 / family and of the power, 2n - 2 degrees of
-    freedom, times the standard error), in the units of ``sd``; n > 1.
+    Found means significant at Holm's first step, p <= 0.05 / family, with normal scores; in the units of
+    ``sd``. Up to eight seeds by simulation, because the test is then coarse and its power well below that
+    of the t test; above by the t approximation (quantiles of the largest attainable level and of the power,
+    2n - 2 degrees of freedom, times the standard error). None where n seeds cannot reach significance in
+    such a family.
     """
-    freedom = 2 * n - 2
-    quantiles = _student(1 - ALPHA / (2 * family), freedom) + _student(POWER, freedom)
-    return sd * sqrt(2 / n) * quantiles
+    if largest_family(n) < family:
+        return None
+    if n <= SIMULATED:
+        return sd * _simulated_effect(n, family)
+    floor, freedom = smallest_p(n, n), 2 * n - 2
+    level = int(ALPHA / family / floor) * floor
+    return sd * sqrt(2 / n) * (_student(1 - level / 2, freedom) + _student(POWER, freedom))
+
+
+@lru_cache(maxsize=64)
+def _simulated_effect(n: int, family: int) -> float:
+    """The effect in standard deviations that 80 % of simulated runs find.
+
+    An effect d is found in a run exactly when -d lies below the interval of the run without an effect.
+    """
+    generator = np.random.default_rng(0)
+    a, b = generator.normal(size=(2, RUNS, n))
+    found = intervals(a, b, generator=generator, level=1 - ALPHA / family)
+    return float(np.quantile([-ends[0] for ends in found if ends], POWER))
 
 
 def shown(p: float) -> str:
@@ -76,6 +122,38 @@ def shown(p: float) -> str:
     if p >= 0.095:
         return f"{p:.2f}"
     return f"{p:.2g}" if p >= 0.0001 else f"{p:.6f}"
+
+
+def _line(
+    have: str,
+    singular: bool,
+    floor: float,
+    family: int,
+    units: str,
+    needed: Callable[[int], int],
+    largest: Callable[[int], int],
+) -> str | None:
+    if floor * family <= ALPHA:
+        return None
+    try:
+        supported = sorted({needed(1), needed(family)})
+        ways = ", ".join(f"{n} {units} support a family of {largest(n)}" for n in supported)
+    except ValueError:
+        ways = f"no number of {units} supports so many tests"
+    tests = _counted(family, "test")
+    allowed = f"{have} allow{'s' * singular} p >= {shown(floor)}"
+    return f"{allowed}, a family of {tests} needs p <= {shown(ALPHA / family)}; {ways}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def _fewest(family: int, largest: Callable[[int], int]) -> int:
+    found = next((n for n in range(1, 100) if largest(n) >= family), None)
+    if found is None:
+        raise ValueError(f"no number of scores supports a family of {family} tests")
+    return found
 
 
 def _student(probability: float, freedom: int) -> float:

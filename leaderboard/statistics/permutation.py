@@ -1,26 +1,40 @@
-"""Permutation tests of a difference of means, exact wherever the splits can be enumerated.
+"""Permutation tests of a difference of means and their intervals, exact wherever the splits can be enumerated.
 
-Letters: A and B samples of n_a and n_b scores, N = n_a + n_b, s splits. Larger scores are better.
+Letters: A and B samples of n_a and n_b scores, N = n_a + n_b; k tests; s splits. Larger scores are better.
 Reference: Good, Permutation, Parametric and Bootstrap Tests of Hypotheses, 2005.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import chain, combinations
-from math import comb
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
-Statistic = Literal["difference of means", "Welch t", "mean of paired differences"]
+from leaderboard.statistics.inversion import shift_interval, splits_needed
+from leaderboard.statistics.splits import (
+    TOLERANCE,
+    Bools,
+    Floats,
+    Splits,
+    Tally,
+    blocks,
+    one_sample,
+    row_blocks,
+    sample_rows,
+    slack,
+    splits,
+)
+from leaderboard.statistics.welch import welch_interval, welch_t
+
+Statistic = Literal[
+    "difference of means", "Welch t", "mean of paired differences", "mean of task-standardised differences"
+]
 
 EXACT_LIMIT = 200_000  # splits up to which all are enumerated: 10 against 10 is exact
 DRAWS = 99_999
-TOLERANCE = 1e-12  # relative: a tie is not lost to rounding
+NUMBERS = 1_000_000  # statistics held at once, 8 MB
 
 
 @dataclass(frozen=True)
@@ -33,115 +47,145 @@ class Outcome:
     pairing: Literal["unpaired", "paired"]
     exact: bool
     splits: int  # enumerated, or drawn
-    seed: int | None  # of the generator; None where nothing was drawn
 
 
-def two_sample(a: ArrayLike, b: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> Outcome:
+def two_sample(a: ArrayLike, b: ArrayLike, *, generator: np.random.Generator, draws: int = DRAWS) -> Outcome:
     """Test whether A, shape (n_a,), and B, shape (n_b,), come from one distribution.
 
     The statistic is the difference of means; with unequal sizes it is divided by Welch's standard
     error, because the plain difference is then sensitive to unequal spreads. A single score has no
     spread, so beside one the plain difference stays. All C(N, n_a) splits are enumerated up to 200,000,
-    else ``draws`` are made with a generator seeded by ``seed`` and p = (hits + 1) / (draws + 1).
+    else ``draws`` are drawn and p = (hits + 1) / (draws + 1).
 
     Raises
     ------
     ValueError: if a sample is empty, not flat, or holds a value that is not finite.
     """
-    first, second = _sample(a), _sample(b)
-    size, total = len(first), len(first) + len(second)
-    studentised = len(first) != len(second) and min(len(first), len(second)) > 1
-    pooled, tolerance = _standardise(np.concatenate([first, second]))
-    observed = _identity(size, total)[None, :]
-    exact = comb(total, size) <= EXACT_LIMIT
-    masks = _splits(total, size) if exact else _drawn_splits(total, size, draws, seed)
-    statistic = _welch if studentised else _difference
-    p, p_greater = _p_values(
-        statistic(masks, pooled, size), float(statistic(observed, pooled, size)[0]), tolerance, exact
-    )
-    name: Statistic = "Welch t" if studentised else "difference of means"
-    return Outcome(p, p_greater, name, "unpaired", exact, len(masks), None if exact else seed)
+    return two_samples(one_sample(a), one_sample(b), generator=generator, draws=draws)[0]
 
 
-def sign_flip(differences: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> Outcome:
-    """Test whether paired differences A - B, shape (n,), are symmetric about zero.
+def two_samples(a: ArrayLike, b: ArrayLike, *, generator: np.random.Generator, draws: int = DRAWS) -> list[Outcome]:
+    """Test k pairs of samples of one pair of sizes at once: A, shape (k, n_a), against B, shape (k, n_b).
 
-    All 2**n sign patterns are enumerated up to 200,000, else drawn as in :func:`two_sample`.
+    Gives what k calls of :func:`two_sample` give whose generators are in the state of this one: where
+    splits are drawn, all k tests use the same.
 
     Raises
     ------
-    ValueError: if there is no difference, or one is not finite.
+    ValueError: as :func:`two_sample`; or if A and B are not equally many.
     """
-    values = _sample(differences)
-    values = values / (np.abs(values).max() or 1.0)
-    exact = 2 ** len(values) <= EXACT_LIMIT
-    if exact:
-        signs = (np.arange(2 ** len(values))[:, None] >> np.arange(len(values)) & 1) * 2.0 - 1.0
-    else:
-        signs = np.random.default_rng(seed).integers(0, 2, (draws, len(values))) * 2.0 - 1.0
-    p, p_greater = _p_values(signs @ values, float(values.sum()), TOLERANCE, exact)
-    return Outcome(p, p_greater, "mean of paired differences", "paired", exact, len(signs), None if exact else seed)
+    first, second = _pairs(a, b)
+    n_a, n_b = first.shape[1], second.shape[1]
+    ways = splits(n_a, n_b, EXACT_LIMIT, draws, generator)
+    name: Statistic = "Welch t" if _studentised(n_a, n_b) else "difference of means"
+    return [
+        Outcome(p, p_greater, name, "unpaired", ways.exact, ways.count)
+        for p, p_greater in _p_values(first, second, ways)
+    ]
 
 
-def _sample(values: ArrayLike) -> Floats:
-    sample = np.asarray(values, dtype=np.float64)
-    if sample.ndim != 1 or not sample.size or not np.isfinite(sample).all():
-        raise ValueError(f"expected a flat, non-empty sample of finite scores, got {values!r}")
-    return sample
+def interval(
+    a: ArrayLike, b: ArrayLike, *, generator: np.random.Generator, level: float = 0.95, draws: int = DRAWS
+) -> tuple[float, float] | None:
+    """Return the confidence interval of mean(A) - mean(B): the shifts that :func:`two_sample` does not reject.
+
+    Zero lies outside exactly when p <= 1 - level; where splits are drawn, when the generator is in the
+    state that it had for the test. None where the test can reject no shift with so few scores.
+
+    Raises
+    ------
+    ValueError: as :func:`two_sample`.
+    """
+    return intervals(one_sample(a), one_sample(b), generator=generator, level=level, draws=draws)[0]
 
 
-def _standardise(pooled: Floats) -> tuple[Floats, float]:
-    """Centre and scale, so that one absolute tolerance serves scores of any size."""
-    centred = pooled - pooled.mean()
-    spread = float(np.abs(centred).max()) or 1.0
-    return centred / spread, TOLERANCE * max(1.0, float(np.abs(pooled).max()) / spread)
+def intervals(
+    a: ArrayLike, b: ArrayLike, *, generator: np.random.Generator, level: float = 0.95, draws: int = DRAWS
+) -> list[tuple[float, float] | None]:
+    """Return the intervals of k pairs of samples: A, shape (k, n_a), against B, shape (k, n_b).
+
+    See :func:`interval`; raises as :func:`two_samples`.
+    """
+    first, second = _pairs(a, b)
+    n_a, n_b = first.shape[1], second.shape[1]
+    ways = splits(n_a, n_b, EXACT_LIMIT, draws, generator)
+    fold = 2 if ways.mirrored else 1
+    needed = -(-splits_needed(fold * ways.members.shape[1], level) // fold)
+    if not _studentised(n_a, n_b):
+        return _linear_intervals(first, second, ways, needed)
+    inside = [p > round(1 - level, 12) for p, _ in _p_values(first, second, ways)]
+    return [
+        welch_interval(one, other, ways.members, needed, zero)
+        for one, other, zero in zip(first, second, inside, strict=True)
+    ]
 
 
-def _identity(size: int, total: int) -> Floats:
-    return (np.arange(total) < size).astype(np.float64)
+def _pairs(a: ArrayLike, b: ArrayLike) -> tuple[Floats, Floats]:
+    first, second = sample_rows(a), sample_rows(b)
+    if len(first) != len(second):
+        raise ValueError(f"expected equally many samples on both sides, got {len(first)} and {len(second)}")
+    return first, second
 
 
-@lru_cache(maxsize=8)
-def _splits(total: int, size: int) -> Floats:
-    """All ways to call ``size`` of ``total`` scores A, shape (s, N), 1 where a score is A's."""
-    members = np.fromiter(chain.from_iterable(combinations(range(total), size)), dtype=np.intp)
-    masks = np.zeros((comb(total, size), total))
-    np.put_along_axis(masks, members.reshape(-1, size), 1.0, axis=1)
-    masks.flags.writeable = False
-    return masks
+def _studentised(n_a: int, n_b: int) -> bool:
+    return n_a != n_b and min(n_a, n_b) > 1
 
 
-def _drawn_splits(total: int, size: int, draws: int, seed: int) -> Floats:
-    rows = np.tile(_identity(size, total), (draws, 1))
-    return np.random.default_rng(seed).permuted(rows, axis=1)
+def _standardise(pooled: Floats) -> tuple[Floats, Floats, Floats]:
+    """Centre and scale rows (k, N), so that one tolerance serves scores of any size; return also both (k,)."""
+    centred = pooled - pooled.mean(axis=1, keepdims=True)
+    spread = np.abs(centred).max(axis=1)
+    spread[spread == 0.0] = 1.0
+    return centred / spread[:, None], spread, TOLERANCE * np.maximum(1.0, np.abs(pooled).max(axis=1) / spread)
 
 
-def _difference(masks: Floats, pooled: Floats, size: int) -> Floats:
-    sums = masks @ pooled
-    difference: Floats = sums / size - (pooled.sum() - sums) / (len(pooled) - size)
+def _p_values(first: Floats, second: Floats, ways: Splits) -> list[tuple[float, float]]:
+    values, _, tolerance = _standardise(np.concatenate([first, second], axis=1))
+    n_a, n_b = first.shape[1], second.shape[1]
+    statistic = _welch if _studentised(n_a, n_b) else _difference
+    observed = statistic(values, ways.members[:, :1].astype(np.float64), n_a, n_b)[:, 0]
+    tally = Tally(observed, tolerance, ways.mirrored)
+    for _, masks in blocks(ways.members):
+        for rows in row_blocks(len(values)):
+            tally.add(rows, statistic(values[rows], masks, n_a, n_b))
+    return tally.p_values()
+
+
+def _linear_intervals(first: Floats, second: Floats, ways: Splits, needed: int) -> list[tuple[float, float] | None]:
+    values, spread, tolerance = _standardise(np.concatenate([first, second], axis=1))
+    n_a, n_b = first.shape[1], second.shape[1]
+    leverage = _leverage(ways.members, n_a, n_b)
+    found: list[tuple[float, float] | None] = []
+    for rows in row_blocks(len(values), max(1, NUMBERS // len(leverage))):
+        statistics = np.empty((len(values[rows]), len(leverage)))
+        for columns, masks in blocks(ways.members):
+            statistics[:, columns] = _difference(values[rows], masks, n_a, n_b)
+        ties = slack(statistics[:, 0], tolerance[rows])
+        for row, unit, tie in zip(statistics, spread[rows], ties, strict=True):
+            ends = shift_interval(row, leverage, needed, float(tie))
+            found.append(None if ends is None else (ends[0] * float(unit), ends[1] * float(unit)))
+    return found
+
+
+def _difference(values: Floats, masks: Floats, n_a: int, n_b: int) -> Floats:
+    """Difference of means of centred values (k, N) under splits (N, s): B's sum is the negative of A's."""
+    difference: Floats = (values * (1 / n_a + 1 / n_b)) @ masks
     return difference
 
 
-def _welch(masks: Floats, pooled: Floats, size: int) -> Floats:
-    other = len(pooled) - size
-    sums, squares = masks @ pooled, masks @ pooled**2
-    mean_a, mean_b = sums / size, (pooled.sum() - sums) / other
-    variance_a = (squares - size * mean_a**2) / (size - 1)
-    variance_b = ((pooled**2).sum() - squares - other * mean_b**2) / (other - 1)
-    error = variance_a / size + variance_b / other
-    # Scores are scaled to at most 1, so a smaller variance than this is rounding.
-    flat = error < 1e-14
-    difference = np.where(np.abs(mean_a - mean_b) < TOLERANCE, 0.0, mean_a - mean_b)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = difference / np.sqrt(np.where(flat, 0.0, error))
-    return np.where(flat & (difference == 0.0), 0.0, t)
+def _leverage(members: Bools, n_a: int, n_b: int) -> Floats:
+    """The same statistic of the membership of A as observed, shape (s,)."""
+    kept = np.count_nonzero(members[:n_a], axis=0)
+    return np.asarray(kept / n_a - (n_a - kept) / n_b)
 
 
-def _p_values(statistics: Floats, observed: float, tolerance: float, exact: bool) -> tuple[float, float]:
-    """Return the two-sided and the one-sided share of splits at least as extreme as ``observed``."""
-    slack = tolerance * max(1.0, abs(observed)) if np.isfinite(observed) else 0.0
-    two_sided = np.count_nonzero(np.abs(statistics) >= abs(observed) - slack)
-    one_sided = np.count_nonzero(statistics >= observed - slack)
-    extra = 0 if exact else 1  # the observed split is one of the drawn
-    count = len(statistics) + extra
-    return (int(two_sided) + extra) / count, (int(one_sided) + extra) / count
+def _welch(values: Floats, masks: Floats, n_a: int, n_b: int) -> Floats:
+    squares = values**2
+    return welch_t(
+        values @ masks,
+        squares @ masks,
+        values.sum(axis=1, keepdims=True),
+        squares.sum(axis=1, keepdims=True),
+        n_a,
+        n_b,
+    )

@@ -13,8 +13,8 @@ from scipy import stats
 
 from bench.records import Record
 from leaderboard.content import LearnedWeights
-from leaderboard.markdown import render
 from leaderboard.report import build
+from leaderboard.tables.markdown import render
 from tests.leaderboard.fabricate import failure, many, path, plan, record, save
 
 TASK = "moleculenet:bace"
@@ -37,11 +37,11 @@ def spread(low: float, n: int, seeds: int = 5) -> list[list[float]]:
 
 
 def learned(folder: Path) -> list[LearnedWeights]:
-    return build(folder).boards[0].tasks[0].learned
+    return build([folder]).boards[0].tasks[0].learned
 
 
 def section(folder: Path) -> str:
-    return render(build(folder)).split("#### Learned weights against their null")[1].split("####")[0]
+    return render(build([folder])).split("#### Learned weights against their null")[1].split("####")[0]
 
 
 def test_separated_weights_differ_and_the_p_is_known(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_page_of_many_methods_stays_a_line_per_method_and_task(tmp_path: Path)
     save(tmp_path, [*many(), *many(task="moleculenet:esol")])
     lines = [line for line in section(tmp_path).splitlines() if line]
     assert len([line for line in lines if line.startswith("|")]) == 2 + 12 * 2
-    assert len([line for line in lines if line.startswith("- ")]) == 4 + 1
+    assert len([line for line in lines if line.startswith("- ")]) == 4 + 1 + 1
     head = [cell.strip() for cell in lines[0].strip("|").split("|")]
     assert head[-3:] == ["end-task", "smallest p", "p (Holm)"]
     ends = [line.split("|")[-4].strip() for line in lines[2:26]]

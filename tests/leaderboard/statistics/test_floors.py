@@ -10,7 +10,10 @@ from scipy import stats
 
 from leaderboard.statistics.floors import (
     _student,
+    differences_needed,
     largest_family,
+    largest_paired_family,
+    paired_refusal,
     refusal,
     seeds_needed,
     shown,
@@ -18,7 +21,8 @@ from leaderboard.statistics.floors import (
     smallest_p,
     smallest_paired_p,
 )
-from leaderboard.statistics.permutation import sign_flip, two_sample
+from leaderboard.statistics.permutation import two_sample, two_samples
+from leaderboard.statistics.signs import sign_flip
 
 TABLE = [
     (3, 20, 0.10, 0, 0.25),
@@ -42,12 +46,14 @@ def test_table(n: int, splits: int, p: float, family: int, paired: float) -> Non
 @pytest.mark.parametrize("n", [1, 3, 4, 5, 8])
 def test_floor_is_reached_by_the_test_itself(n: int) -> None:
     high, low = np.arange(n) + 100.0, np.arange(n) * 1.0
-    assert two_sample(high, low).p == pytest.approx(smallest_p(n, n))
-    assert sign_flip(high - low).p == pytest.approx(smallest_paired_p(n))
+    generator = np.random.default_rng(0)
+    assert two_sample(high, low, generator=generator).p == pytest.approx(smallest_p(n, n))
+    assert sign_flip(high - low, generator=generator).p == pytest.approx(smallest_paired_p(n))
 
 
 def test_unequal_sizes_have_no_mirror_image() -> None:
-    assert two_sample([10.0, 11.0, 12.0], [0.0, 1.0, 2.0, 3.0]).p == pytest.approx(smallest_p(3, 4))
+    outcome = two_sample([10.0, 11.0, 12.0], [0.0, 1.0, 2.0, 3.0], generator=np.random.default_rng(0))
+    assert outcome.p == pytest.approx(smallest_p(3, 4))
     assert smallest_p(20, 20) == pytest.approx(1e-5)
 
 
@@ -81,9 +87,50 @@ def test_student_quantile(freedom: int, probability: float) -> None:
     assert _student(probability, freedom) == pytest.approx(stats.t.ppf(probability, freedom), rel=1e-3)
 
 
-def test_smallest_effect_is_found_four_times_in_five() -> None:
-    effect = smallest_effect(1.0, n=6, family=1)
-    generator = np.random.default_rng(0)
-    runs = 600
-    found = sum(two_sample(generator.normal(effect, 1, 6), generator.normal(0, 1, 6)).p <= 0.05 for _ in range(runs))
-    assert found / runs == pytest.approx(0.8, abs=0.07)
+@pytest.mark.parametrize(("tasks", "p"), [(8, 0.0078), (13, 0.00024), (21, 9.5e-7), (22, 1e-5)])
+def test_floors_of_the_sign_flip_over_tasks(tasks: int, p: float) -> None:
+    assert smallest_paired_p(tasks) == pytest.approx(p, rel=0.02)
+    assert largest_paired_family(tasks) == int(0.05 / smallest_paired_p(tasks))
+    if tasks <= 13:
+        outcome = sign_flip(np.arange(1.0, tasks + 1), generator=np.random.default_rng(0))
+        assert outcome.p == smallest_paired_p(tasks)
+
+
+def test_refusal_of_sign_flips_over_tasks() -> None:
+    assert paired_refusal([6], "task") is None
+    assert paired_refusal([8] * 6, "task") is None
+    assert paired_refusal([3, 13], "task") is None
+    line = paired_refusal([8] * 10, "task")
+    assert line == (
+        "8 tasks allow p >= 0.0078, a family of 10 tests needs p <= 0.005; "
+        "6 tasks support a family of 1, 9 tasks support a family of 12"
+    )
+    assert paired_refusal([1], "seed") == (
+        "1 seed allows p >= 1.00, a family of 1 test needs p <= 0.05; 6 seeds support a family of 1"
+    )
+    assert [differences_needed(family) for family in (1, 6, 10, 55)] == [6, 8, 9, 12]
+
+
+def test_a_family_that_no_number_supports_is_said() -> None:
+    assert (refusal([(10, 10)] * 5_001) or "").endswith("no number of seeds supports so many tests")
+
+
+@pytest.mark.parametrize(
+    ("n", "family", "runs"),
+    [(4, 1, 4_000), (5, 6, 4_000), (6, 1, 4_000), (6, 20, 4_000), (8, 10, 2_000), (10, 10, 1_000)],
+)
+def test_smallest_effect_is_found_four_times_in_five(n: int, family: int, runs: int) -> None:
+    effect = smallest_effect(1.0, n, family)
+    assert effect is not None
+    generator = np.random.default_rng(1)
+    a, b = generator.normal(effect, 1, (runs, n)), generator.normal(0, 1, (runs, n))
+    found = np.mean([outcome.p <= 0.05 / family for outcome in two_samples(a, b, generator=generator)])
+    assert found == pytest.approx(0.8, abs=0.04)
+
+
+def test_smallest_effect_scales_with_the_spread_and_falls_with_the_seeds() -> None:
+    effects = [smallest_effect(1.0, n, 1) for n in (4, 5, 6, 7, 8, 9, 10, 15)]
+    assert effects == sorted(effects, key=lambda effect: -(effect or 0.0))
+    assert smallest_effect(0.02, 6, 3) == pytest.approx(0.02 * (smallest_effect(1.0, 6, 3) or 0.0))
+    assert smallest_effect(1.0, 3, 1) is None
+    assert smallest_effect(1.0, 5, 7) is None

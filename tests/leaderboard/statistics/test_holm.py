@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from statsmodels.stats.multitest import multipletests
 
 from leaderboard.statistics.holm import holm
 
@@ -47,3 +48,8 @@ def test_keeps_order_and_lies_between_raw_and_bonferroni(raw: list[float]) -> No
     assert (np.diff(corrected[np.argsort(raw, kind="stable")]) >= 0).all()
     assert (corrected >= np.array(raw)).all()
     assert (corrected <= np.minimum(np.array(raw) * len(raw), 1) + 1e-15).all()
+
+
+@given(FAMILIES)
+def test_agrees_with_statsmodels(raw: list[float]) -> None:
+    assert holm(raw) == pytest.approx(multipletests(raw, method="holm")[1].tolist())

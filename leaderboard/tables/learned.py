@@ -1,53 +1,77 @@
-"""The section about learned weights: what training ended with, and whether the null control ended elsewhere."""
+"""Learned weights: what training ended with, and whether the null control ended elsewhere."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from leaderboard.caption import procedures
-from leaderboard.content import FinalWeight, LearnedWeights, TaskTable
+from leaderboard.content import Board, FinalWeight, LearnedWeights, TaskTable
 from leaderboard.statistics.floors import ALPHA, shown
-from leaderboard.text import NOTHING, bullets, listed, table
+from leaderboard.tables.captions import INCOMPLETE
+from leaderboard.tables.cells import DAGGER, p_value, words
+from leaderboard.tables.table import NOTHING, Column, Table, TableCell, TableRow
+from leaderboard.tables.words import listed, procedures, slug
 
 Found = list[tuple[TaskTable, LearnedWeights]]
 
 
-def against_null(tasks: Sequence[TaskTable]) -> list[str]:
-    """Return the blocks of the section: a line per method and task, the verdicts in words, the legend."""
-    rows = dict.fromkeys(learned.row for task in tasks for learned in task.learned)
-    found = [(task, learned) for row in rows for task in tasks for learned in task.learned if learned.row == row]
-    return [_table(found), bullets(_verdicts(found)), _legend(found)]
-
-
-def _table(found: Found) -> str:
+def learned_table(board: Board, tasks: Sequence[TaskTable]) -> Table | None:
+    """A line per method and task, with the verdicts in words; None where nothing was learned."""
+    order = dict.fromkeys(learned.row for task in tasks for learned in task.learned)
+    found = [(task, learned) for row in order for task in tasks for learned in task.learned if learned.row == row]
+    if not found:
+        return None
     objectives = list(dict.fromkeys(weight.objective for _, learned in found for weight in learned.objectives))
     rows = []
     for task, learned in found:
         weights = {weight.objective: weight for weight in learned.objectives}
-        cells = [_cell(weights.get(name)) for name in objectives]
-        rows.append([learned.row, task.name, _sizes(task, learned), *cells, *_p_values(learned)])
-    return table(["method", "task", "n", *objectives, "smallest p", "p (Holm)"], rows)
+        cells = [_cell(weights.get(name), learned.no_verdict is not None) for name in objectives]
+        names = [words(learned.row), words(task.name), _sizes(task, learned)]
+        rows.append(TableRow(cells=[*names, *cells, *_p_values(learned)]))
+    incomplete = any(cell.signs for row in rows for cell in row.cells)
+    suite = tasks[0].suite
+    return Table(
+        name=slug(board.protocol, suite, "learned-weights"),
+        title=f"Learned weights against their null on {suite} (protocol {board.protocol})",
+        columns=[
+            Column(key="method", title="method", align="left"),
+            Column(key="task", title="task", align="left"),
+            Column(key="n", title="n"),
+            *(Column(key=name, title=name) for name in objectives),
+            Column(key="smallest p", title="smallest p"),
+            Column(key="p (Holm)", title="p (Holm)"),
+        ],
+        rows=rows,
+        notes=[*_verdicts(found), *([INCOMPLETE] if incomplete else []), _legend(found)],
+        stub=2,
+    )
 
 
-def _cell(weight: FinalWeight | None) -> str:
+def _cell(weight: FinalWeight | None, refused: bool) -> TableCell:
     if weight is None:
-        return NOTHING
+        return words(None)
     null = NOTHING if weight.null_mean is None else f"{weight.null_mean:.3f}"
-    text = f"{weight.mean:.3f} / {null}"
-    return f"**{text}**" if weight.differs else text
+    known = {"mean": weight.mean, "null mean": weight.null_mean}
+    known |= {} if refused else {"p": weight.p, "p (Holm)": weight.p_holm}
+    return TableCell(
+        text=f"{weight.mean:.3f} / {null}",
+        numbers={name: value for name, value in known.items() if value is not None},
+        strong=weight.differs,
+    )
 
 
-def _sizes(task: TaskTable, learned: LearnedWeights) -> str:
+def _sizes(task: TaskTable, learned: LearnedWeights) -> TableCell:
     incomplete = any(entry.incomplete for entry in task.entries if entry.row in (learned.row, learned.control))
-    return f"{len(learned.seeds)} / {len(learned.null_seeds) or NOTHING}{'†' * incomplete}"
+    mine, null = len(learned.seeds), len(learned.null_seeds)
+    numbers = {"learned": float(mine), "null": float(null)}
+    return TableCell(text=f"{mine} / {null or NOTHING}", numbers=numbers, signs=DAGGER * incomplete)
 
 
-def _p_values(learned: LearnedWeights) -> list[str]:
+def _p_values(learned: LearnedWeights) -> list[TableCell]:
     clearest = learned.clearest
     if learned.no_verdict or clearest.p is None or clearest.p_holm is None:
-        return [NOTHING, NOTHING]
-    return [shown(clearest.p), shown(clearest.p_holm)]
+        return [words(None), words(None)]
+    return [p_value(clearest.p), p_value(clearest.p_holm)]
 
 
 def _verdicts(found: Found) -> list[str]:
@@ -65,7 +89,8 @@ def _verdicts(found: Found) -> list[str]:
                 f"{row} on {listed([task.name for task, _ in alike])}: no objective's weight differs from its null "
                 f"{control} (smallest p after Holm {shown(smallest)})."
             )
-    return [*lines, *_without_verdict(found), *_notes(found)]
+    notes = [f"{learned.row} on {task.name}: {learned.note}." for task, learned in found if learned.note]
+    return [*lines, *_without_verdict(found), *notes]
 
 
 def _differing(learned: LearnedWeights) -> list[str]:
@@ -92,23 +117,19 @@ def _named(rows: Mapping[str, Sequence[str]]) -> str:
     return "; ".join(f"{listed(names)} on {tasks}" for tasks, names in alike.items())
 
 
-def _notes(found: Found) -> list[str]:
-    return [f"{learned.row} on {task.name}: {learned.note}." for task, learned in found if learned.note]
-
-
 def _legend(found: Found) -> str:
     tested = [learned for _, learned in found if learned.no_verdict is None]
     words = "Cells: mean weight at the end of training, learned / null; n likewise. Full numbers are in report.json."
     used = procedures([learned.procedure for learned in tested if learned.procedure])
     if not used:
         return words
+    differs = any(weight.differs for learned in tested for weight in learned.objectives)
+    rule = f"p <= {ALPHA} after Holm over the objectives of one method on one task; {used}"
+    bold = f"Bold: differs from the null ({rule})." if differs else f"A weight differs from the null at {rule}."
     chance = ""
     if len(tested) > 1:
         chance = (
             f" The {len(tested)} families are not corrected against each other: where no method has a signal, "
             f"up to {ALPHA * len(tested):.2g} of them would differ by chance."
         )
-    return (
-        f"{words} **Bold**: differs from the null (p <= {ALPHA} after Holm over the objectives of one method on one "
-        f"task; {used}). Unpaired because the exact paired test cannot reach 5 % at five seeds.{chance}"
-    )
+    return f"{words} {bold} Unpaired because the exact paired test cannot reach 5 % at five seeds.{chance}"

@@ -1,0 +1,68 @@
+"""The focus method against every other over the tasks of a suite: on tasks like these, and on exactly these."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from leaderboard.content import Estimate, SuiteComparison
+from leaderboard.statistics.bootstrap import probability_of_improvement
+from leaderboard.statistics.floors import paired_refusal
+from leaderboard.statistics.holm import holm
+from leaderboard.statistics.signs import sign_flip
+from leaderboard.statistics.stratified import stratified_permutation
+from leaderboard.suite_scores import SuiteScores
+from leaderboard.task_tests import NO_SIGNIFICANCE, generator, procedure_of
+
+
+def against_focus(
+    focus: str | None, rows: Sequence[str], scores: SuiteScores, marks: bool, family: str
+) -> list[SuiteComparison]:
+    """Compare ``focus`` with each of the other ``rows`` on the tasks that both have; Holm over the other rows."""
+    if focus is None or scores.no_scale:
+        return []
+    others = [row for row in rows if row != focus and scores.common(focus, row)]
+    found = [compare_over_tasks(focus, other, scores, family, len(others)) for other in others]
+    if not marks:
+        blank = {"p": None, "p_stratified": None}
+        return [comparison.model_copy(update=blank) for comparison in found]
+    flips = holm([comparison.p or 0.0 for comparison in found])
+    shuffles = holm([comparison.p_stratified or 0.0 for comparison in found])
+    for comparison, p, p_stratified in zip(found, flips, shuffles, strict=True):
+        comparison.p_holm, comparison.p_stratified_holm = p, p_stratified
+    return found
+
+
+def compare_over_tasks(focus: str, other: str, scores: SuiteScores, family: str, size: int) -> SuiteComparison:
+    """Compare two rows over their common tasks, of which there is at least one."""
+    tasks = scores.common(focus, other)
+    differences = scores.removed(focus, tasks) - scores.removed(other, tasks)
+    a, b = [scores.turned(focus, task) for task in tasks], [scores.turned(other, task) for task in tasks]
+    flip = sign_flip(differences, generator=generator())
+    stratified = stratified_permutation(a, b, generator=generator())
+    value, low, high = probability_of_improvement(a, b, generator=generator())
+    return SuiteComparison(
+        focus=focus,
+        other=other,
+        tasks=[task.task for task in tasks],
+        difference=float(differences.mean()),
+        sign_flip=procedure_of(flip),
+        p=flip.p,
+        p_holm=None,
+        stratified=procedure_of(stratified),
+        p_stratified=stratified.p,
+        p_stratified_holm=None,
+        improvement=Estimate(value=value, low=low, high=high),
+        family=family,
+        family_size=size,
+        identities_focus=scores.identities(focus, tasks),
+        identities_other=scores.identities(other, tasks),
+    )
+
+
+def refusal_over_tasks(focus: str | None, comparisons: Sequence[SuiteComparison], marks: bool) -> str | None:
+    """Why no sign flip of the family can come out significant, in one line, or None."""
+    if not comparisons:
+        return f"no other method shares a task with {focus}" if focus else "no focus method"
+    if not marks:
+        return NO_SIGNIFICANCE
+    return paired_refusal([len(comparison.tasks) for comparison in comparisons], "task")

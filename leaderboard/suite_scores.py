@@ -1,0 +1,90 @@
+"""The scores of a suite by row and task, on the scales that comparisons over tasks need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from leaderboard.content import Entry, Row, TaskTable
+from leaderboard.statistics.scale import error_removed
+from leaderboard.task_tests import Floats, leaves_error
+
+
+@dataclass(frozen=True)
+class SuiteScores:
+    """T tasks and the rows that have records on them.
+
+    ``entries`` maps row label -> task -> entry, where there is a record. ``baseline`` is the label of
+    fine-tuning's row, and ``no_scale`` says in one line why there is no common scale, or is None.
+    """
+
+    tasks: Sequence[TaskTable]
+    entries: Mapping[str, Mapping[str, Entry]]
+    baseline: str | None
+    no_scale: str | None
+
+    @classmethod
+    def of(cls, tasks: Sequence[TaskTable], rows: Iterable[Row], baseline: str | None) -> SuiteScores:
+        """Collect the entries of ``rows`` on ``tasks``."""
+        entries: dict[str, dict[str, Entry]] = {row.label: {} for row in rows}
+        for task in tasks:
+            for entry in task.entries:
+                if entry.summary:
+                    entries[entry.row][task.task] = entry
+        return cls(tasks, entries, baseline, _no_scale(tasks, entries.get(baseline or "", {})))
+
+    def has(self, row: str, task: TaskTable) -> bool:
+        """Whether the row has a record on the task."""
+        return task.task in self.entries.get(row, {})
+
+    def common(self, *rows: str) -> list[TaskTable]:
+        """The tasks on which all ``rows`` have records."""
+        return [task for task in self.tasks if all(self.has(row, task) for row in rows)]
+
+    def mean(self, row: str, task: TaskTable) -> float:
+        """Mean score, metric units."""
+        return _mean(self.entries[row][task.task])
+
+    def scores(self, row: str, task: TaskTable) -> Floats:
+        """Scores of the seeds, (n,), metric units."""
+        summary = self.entries[row][task.task].summary
+        assert summary
+        return np.asarray(summary.scores, dtype=np.float64)
+
+    def turned(self, row: str, task: TaskTable) -> Floats:
+        """Scores of the seeds, (n,), turned so that larger is better."""
+        return self.scores(row, task) * (1.0 if task.higher_is_better else -1.0)
+
+    def removed(self, row: str, tasks: Sequence[TaskTable]) -> Floats:
+        """The share of fine-tuning's error that the row's mean removes on each of ``tasks``, (T,)."""
+        assert self.baseline
+        assert self.no_scale is None
+        return np.array(
+            [
+                error_removed(
+                    [self.mean(row, task)], self.mean(self.baseline, task), higher_is_better=task.higher_is_better
+                )[0]
+                for task in tasks
+            ]
+        )
+
+    def identities(self, row: str, tasks: Sequence[TaskTable]) -> list[str]:
+        """The records behind the row's scores on ``tasks``."""
+        summaries = [self.entries[row][task.task].summary for task in tasks]
+        return [identity for summary in summaries if summary for identity in summary.identities]
+
+
+def _no_scale(tasks: Sequence[TaskTable], baseline: Mapping[str, Entry]) -> str | None:
+    lacking = [task.name for task in tasks if task.task not in baseline]
+    if lacking:
+        where = "" if len(lacking) == len(tasks) else f" on {', '.join(lacking)}"
+        return f"the common scale needs fine-tuning, which has no record{where}"
+    perfect = [task.name for task in tasks if not leaves_error(_mean(baseline[task.task]), task.higher_is_better)]
+    return f"fine-tuning leaves no error to remove on {', '.join(perfect)}" if perfect else None
+
+
+def _mean(entry: Entry) -> float:
+    assert entry.summary
+    return entry.summary.mean

@@ -1,0 +1,117 @@
+"""Over the tasks of a suite: the focus method against each other, and the ranking."""
+
+from __future__ import annotations
+
+from string import ascii_lowercase
+
+from leaderboard.content import Board, SuiteComparison, SuiteTable
+from leaderboard.statistics.floors import ALPHA
+from leaderboard.tables.cells import estimate, number, p_value, words
+from leaderboard.tables.suite import SCALE
+from leaderboard.tables.table import Column, Mark, Table, TableRow
+from leaderboard.tables.words import drawn, listed, slug
+
+
+def comparisons_table(board: Board, suite: SuiteTable) -> Table | None:
+    """The suite's tests; None without comparisons."""
+    if not suite.comparisons:
+        return None
+    names = ("difference", "p (sign flip)", "p (sign flip, Holm)", "p (stratified)", "p (stratified, Holm)")
+    refused = suite.no_marks is not None
+    rows = [
+        TableRow(
+            cells=[
+                words(found.other).model_copy(update={"mark": None if refused else _mark(found)}),
+                number(len(found.tasks), "d"),
+                number(found.difference, "+z.3f"),
+                *(p_value(None if refused else p) for p in (found.p, found.p_holm)),
+                *(p_value(p) for p in (found.p_stratified, found.p_stratified_holm)),
+                estimate(found.improvement, ".2f"),
+            ]
+        )
+        for found in suite.comparisons
+    ]
+    return Table(
+        name=slug(board.protocol, suite.suite, "comparisons"),
+        title=f"{board.focus} against each other method over {suite.suite} (protocol {board.protocol})",
+        columns=[
+            Column(key="other method", title="other method", align="left"),
+            Column(key="tasks", title="tasks"),
+            *(Column(key=name, title=name) for name in names),
+            Column(key="P(improvement)", title="P(improvement)"),
+        ],
+        rows=rows,
+        notes=_notes(board, suite, {row.cells[0].mark for row in rows}),
+    ).without_empty()
+
+
+def ranking_table(board: Board, suite: SuiteTable) -> Table | None:
+    """Average ranks, best first, with the groups that no test separates."""
+    ranking = suite.ranking
+    if ranking is None:
+        return None
+    letters = {row: [_letter(k) for k, group in enumerate(ranking.groups) if row in group] for row in ranking.rows}
+    columns = [Column(key="method", title="method", align="left"), Column(key="average rank", title="average rank")]
+    notes = [f"Average rank over {len(suite.tasks)} tasks: 1 is best, ties share; rows that have every task."]
+    if ranking.no_groups:
+        notes.append(f"No groups: {ranking.no_groups}.")
+    else:
+        columns.append(Column(key="group", title="group", align="left"))
+        notes.append(
+            "Rows that share a letter are not separated: exact sign flips of the differences in error removed over "
+            f"the tasks, p > {ALPHA} after Holm over {ranking.family_size} pairs."
+        )
+    return Table(
+        name=slug(board.protocol, suite.suite, "ranking"),
+        title=f"Ranking over {suite.suite} (protocol {board.protocol})",
+        columns=columns,
+        rows=[
+            TableRow(cells=[words(row), number(rank, ".2f"), words(", ".join(letters[row]) or None)][: len(columns)])
+            for row, rank in zip(ranking.rows, ranking.average_ranks, strict=True)
+        ],
+        notes=notes,
+    )
+
+
+def _mark(found: SuiteComparison) -> Mark | None:
+    if found.p_holm is None or found.p_holm > ALPHA:
+        return None
+    return "worse" if found.difference > 0 else "better"
+
+
+def _notes(board: Board, suite: SuiteTable, marks: set[Mark | None]) -> list[str]:
+    first = suite.comparisons[0]
+    lines = [f"Difference: mean over tasks of the difference in error removed, positive where {board.focus} is better."]
+    lines.append(f"{SCALE}.")
+    if suite.no_marks:
+        lines.append(f"No p-values of the sign flip and no marks: {suite.no_marks}.")
+    else:
+        signs = {"better": "▲: better", "worse": "▼: worse"}
+        used = [f"{sign} than {board.focus}" for mark, sign in signs.items() if mark in marks]
+        by = f"the sign flip, p {'<=' if used else '>'} {ALPHA} after Holm over {first.family_size} methods"
+        lines += [
+            f"Sign flip (on tasks like these): two-sided, of the differences of the tasks; {_kinds(suite, False)}.",
+            f"{'; '.join(used)} ({by})." if used else f"No method is marked: {by} for each.",
+        ]
+    if any(one.p_stratified is not None for one in suite.comparisons):
+        lines.append(
+            "Stratified (on exactly these tasks): two-sided, runs exchanged within tasks; "
+            f"{_kinds(suite, True)}; Holm over {first.family_size} methods."
+        )
+    for one in suite.comparisons:
+        if left_out := [task.partition(":")[2] or task for task in suite.tasks if task not in one.tasks]:
+            lines.append(f"{one.other}: without {listed(left_out)}, where it or {board.focus} has no record.")
+    lines.append(
+        "P(improvement): mean over tasks of the probability that a run of the focus method beats a run of the other, "
+        f"ties half; in brackets its 95 % bootstrap interval over seeds (generator seed {suite.generator_seed})."
+    )
+    return lines
+
+
+def _kinds(suite: SuiteTable, stratified: bool) -> str:
+    found = {drawn(one.stratified if stratified else one.sign_flip): None for one in suite.comparisons}
+    return " or ".join(found)
+
+
+def _letter(index: int) -> str:
+    return ascii_lowercase[index % 26] * (index // 26 + 1)

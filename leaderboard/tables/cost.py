@@ -1,0 +1,138 @@
+"""What a score costs, relative to fine-tuning and in seconds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from leaderboard.content import Board, Cost, TaskTable
+from leaderboard.tables.cells import words
+from leaderboard.tables.reference import cost_references
+from leaderboard.tables.table import NOTHING, Column, Table, TableCell, TableRow
+from leaderboard.tables.words import seconds, slug
+
+BASELINE = "finetune"
+
+
+def cost_tables(board: Board, tasks: Sequence[TaskTable]) -> list[Table]:
+    """Relative cost, then seconds and memory, of the rows on ``tasks``, which are those of one suite."""
+    by_row, baselines = _costs(board, tasks)
+    found = [_absolute(board, tasks, by_row)]
+    if any(baselines):
+        found.insert(0, _relative(board, tasks, by_row, baselines))
+    return found
+
+
+def suite_ratios(board: Board, tasks: Sequence[TaskTable]) -> dict[str, TableCell]:
+    """What each row costs over all of ``tasks``, shared stages once, relative to fine-tuning."""
+    by_row, baselines = _costs(board, tasks)
+    return {label: _total(costs, baselines) for label, costs in by_row.items()}
+
+
+def _costs(board: Board, tasks: Sequence[TaskTable]) -> tuple[dict[str, list[Cost | None]], list[Cost | None]]:
+    """The costs of each row, by task, and those of fine-tuning."""
+    by_row = {row.label: [task.entries[index].cost for task in tasks] for index, row in enumerate(board.rows)}
+    # As in the ratio itself: of several rows that fine-tune, the first with a record on the task.
+    baselines = [
+        next((by_row[row.label][k] for row in board.rows if row.method == BASELINE and by_row[row.label][k]), None)
+        for k in range(len(tasks))
+    ]
+    return by_row, baselines
+
+
+def _relative(
+    board: Board,
+    tasks: Sequence[TaskTable],
+    by_row: Mapping[str, list[Cost | None]],
+    baselines: Sequence[Cost | None],
+) -> Table:
+    rows = []
+    for label, costs in by_row.items():
+        used = Counter(stage for cost in costs if cost for stage in cost.shared_seconds)
+        divided = [_divided(cost, base, used) for cost, base in zip(costs, baselines, strict=True)]
+        cells = [_ratios(cost, share) for cost, share in zip(costs, divided, strict=True)]
+        rows.append(TableRow(cells=[words(label), *cells, _total(costs, baselines)]))
+    published, sources = cost_references(board, tasks)
+    differ = any(" / " in cell.text for row in rows for cell in row.cells[1:])
+    return Table(
+        name=slug(board.protocol, tasks[0].suite, "cost"),
+        title=f"Cost on {tasks[0].suite} relative to fine-tuning = 1 (protocol {board.protocol})",
+        columns=[
+            Column(key="method", title="method", align="left"),
+            *(Column(key=task.name, title=task.name) for task in tasks),
+            Column(key="suite", title="suite"),
+        ],
+        rows=[*rows, *published],
+        notes=[
+            f"Wall seconds over those of {BASELINE}'s own stages, means over seeds, as if this were the only task"
+            + (" / with shared stages divided over the tasks of the suite that use them." if differ else ".")
+            + f" Stages that {BASELINE} shares too are not charged.",
+            "Suite: all tasks together, shared stages once; nothing where a task lacks.",
+            *sources,
+        ],
+    )
+
+
+def _absolute(board: Board, tasks: Sequence[TaskTable], by_row: Mapping[str, list[Cost | None]]) -> Table:
+    return Table(
+        name=slug(board.protocol, tasks[0].suite, "seconds"),
+        title=f"Seconds and memory on {tasks[0].suite} (protocol {board.protocol})",
+        columns=[
+            Column(key="method", title="method", align="left"),
+            *(Column(key=task.name, title=task.name) for task in tasks),
+            Column(key="shared", title="shared", align="left"),
+        ],
+        rows=[TableRow(cells=[words(label), *map(_seconds, costs), _shared(costs)]) for label, costs in by_row.items()],
+        notes=[
+            "Per cell: wall seconds of its own stages, mean over seeds; largest peak memory. Shared: wall seconds of "
+            "stages that are run once for all tasks."
+        ],
+    )
+
+
+def _extra(cost: Cost, base: Cost) -> dict[str, float]:
+    """The shared stages that fine-tuning has not."""
+    return {stage: value for stage, value in cost.shared_seconds.items() if stage not in base.shared_seconds}
+
+
+def _divided(cost: Cost | None, base: Cost | None, used: Mapping[str, int]) -> float | None:
+    if cost is None or base is None or base.seconds <= 0:
+        return None
+    return (cost.seconds + sum(value / used[stage] for stage, value in _extra(cost, base).items())) / base.seconds
+
+
+def _total(costs: Sequence[Cost | None], baselines: Sequence[Cost | None]) -> TableCell:
+    pairs = [(cost, base) for cost, base in zip(costs, baselines, strict=True) if cost and base]
+    whole = sum(base.seconds for _, base in pairs)
+    if len(pairs) < len(costs) or whole <= 0:
+        return words(None)
+    once: dict[str, float] = {}
+    for cost, base in pairs:
+        once |= _extra(cost, base)
+    ratio = (sum(cost.seconds for cost, _ in pairs) + sum(once.values())) / whole
+    return TableCell(text=f"{ratio:.2f}", numbers={"": ratio})
+
+
+def _ratios(cost: Cost | None, divided: float | None) -> TableCell:
+    if cost is None or cost.ratio is None or divided is None:
+        return words(None)
+    numbers = {"alone": cost.ratio, "divided": divided}
+    both = [f"{cost.ratio:.2f}", f"{divided:.2f}"]
+    return TableCell(text=" / ".join(dict.fromkeys(both)), numbers=numbers)
+
+
+def _seconds(cost: Cost | None) -> TableCell:
+    if cost is None:
+        return words(None)
+    memory = cost.peak_memory_bytes / 2**20
+    return TableCell(
+        text=f"{seconds(cost.seconds)}, {memory:,.0f} MiB", numbers={"seconds": cost.seconds, "peak MiB": memory}
+    )
+
+
+def _shared(costs: Sequence[Cost | None]) -> TableCell:
+    shared: dict[str, float] = {}
+    for cost in costs:
+        shared |= cost.shared_seconds if cost else {}
+    text = ", ".join(f"{stage} {seconds(value)}" for stage, value in shared.items())
+    return TableCell(text=text or NOTHING, numbers=shared)

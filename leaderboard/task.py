@@ -1,0 +1,88 @@
+"""Everything about one task under one protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+
+from bench.records import Record
+from leaderboard.compare import compare_with_focus, smallest_effect_seen
+from leaderboard.content import Entry, Row, TaskTable
+from leaderboard.grid import Slot
+from leaderboard.nulls import against_nulls
+from leaderboard.origins import Origins
+from leaderboard.pairwise import mark_ties, pairwise
+from leaderboard.summary import budgets, cost, other_readouts, summarise
+from leaderboard.task_tests import TaskTests
+
+Grid = dict[tuple[str, str], list[Slot]]  # (row label, task) -> its cells
+
+
+def task_table(
+    protocol: str,
+    task: str,
+    rows: Sequence[Row],
+    grid: Grid,
+    focus: str | None,
+    baseline: str,
+    skipped: Mapping[tuple[str, str], str],
+    origins: Origins,
+) -> TaskTable | None:
+    """Summarise and compare the rows on ``task``; None where no row has a record.
+
+    Parameters
+    ----------
+    baseline: the method whose cost is 1 and whose error is there to be removed.
+    skipped: (method, task) -> why the pair is not run.
+    origins: where the origins of the records are collected.
+    """
+    slots = {row.label: grid[row.label, task] for row in rows}
+    records = {label: records_of(found) for label, found in slots.items()}
+    some = next((record for found in records.values() for record in found), None)
+    if some is None:
+        return None
+    reference = next((records[row.label] for row in rows if row.method == baseline and records[row.label]), [])
+    entries = [
+        Entry(
+            row=row.label,
+            summary=summarise(records[row.label]),
+            runs=[origins.run(slot) for slot in sorted(slots[row.label], key=_seed) if slot.record],
+            readouts=other_readouts(records[row.label]),
+            cost=cost(records[row.label], reference),
+            planned=len(slots[row.label]),
+            skipped=skipped.get((row.method, task)),
+            published=all(record.published for record in records[row.label]),
+            budgets=budgets(records[row.label]),
+        )
+        for row in rows
+    ]
+    compared = [entry for entry, row in zip(entries, rows, strict=True) if row.control_of is None]
+    marks = all(record.marks for found in records.values() for record in found)
+    tests = TaskTests(
+        some.higher_is_better,
+        paired=some.paired,
+        reference=fmean(record.score() for record in reference) if reference else None,
+    )
+    comparisons, no_marks = compare_with_focus(compared, focus, f"{protocol}/{task}/{focus}", tests, marks)
+    return TaskTable(
+        task=task,
+        metric=some.metric,
+        higher_is_better=some.higher_is_better,
+        split_checksum=some.split_checksum,
+        entries=entries,
+        comparisons=comparisons,
+        pairwise=pairwise(compared, f"{protocol}/{task}/all pairs", tests, marks),
+        no_marks=no_marks,
+        no_ties=mark_ties(compared, tests, marks),
+        smallest_effect=None if no_marks else smallest_effect_seen(compared, comparisons),
+        learned=against_nulls(rows, records, f"{protocol}/{task}", marks),
+    )
+
+
+def records_of(slots: Iterable[Slot]) -> list[Record]:
+    """The records there are."""
+    return [slot.record for slot in slots if slot.record]
+
+
+def _seed(slot: Slot) -> int:
+    return slot.cell.seed

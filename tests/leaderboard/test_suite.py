@@ -1,0 +1,137 @@
+"""What is said over several tasks together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from leaderboard.content import Board, SuiteTable
+from leaderboard.report import build
+from leaderboard.statistics.floors import smallest_paired_p
+from leaderboard.statistics.signs import sign_flip
+from tests.leaderboard.fabricate import LARGE_METHODS, grid, large, record, save
+
+EIGHT = [f"moleculenet:{name}" for name in ("bace", "bbbp", "clintox", "sider", "tox21", "toxcast", "hiv", "muv")]
+
+
+def board_of(folder: Path, records: list) -> Board:  # type: ignore[type-arg]
+    save(folder, records)
+    (board,) = build([folder]).boards
+    return board
+
+
+@pytest.fixture(scope="module")
+def eight(tmp_path_factory: pytest.TempPathFactory) -> SuiteTable:
+    """Three methods, eight tasks: tapweight removes an eighth of the error everywhere, rlw adds a tenth."""
+    folder = tmp_path_factory.mktemp("eight")
+    board = board_of(folder, large(("finetune", "tapweight", "rlw"), seeds=5, tasks=EIGHT, updates=2))
+    (suite,) = board.suites
+    return suite
+
+
+def test_error_removed_of_fine_tuning_is_zero_and_of_the_others_what_was_put_in(eight: SuiteTable) -> None:
+    finetune, tapweight, rlw = (next(row for row in eight.rows if row.row == name) for name in
+                                ("finetune", "tapweight", "rlw"))  # fmt: skip
+    assert all(value is not None and abs(value.value) < 1e-12 for value in finetune.error_removed)
+    for row, expected in ((tapweight, 0.12), (rlw, -0.1)):
+        assert row.iqm is not None
+        assert row.iqm.low < row.iqm.value < row.iqm.high
+        assert row.iqm.value == pytest.approx(expected, abs=0.03)
+        assert row.iqm_over_tasks is not None
+        assert row.iqm_over_tasks.low <= row.iqm_over_tasks.high
+    assert [row.average_rank for row in (tapweight, finetune, rlw)] == [1.0, 2.0, 3.0]
+
+
+def test_the_sign_flip_is_that_of_the_task_means(eight: SuiteTable) -> None:
+    means = {row.row: np.array([value.value for value in row.error_removed if value]) for row in eight.rows}
+    for comparison in eight.comparisons:
+        differences = means["tapweight"] - means[comparison.other]
+        expected = sign_flip(differences, generator=np.random.default_rng(0))
+        assert comparison.difference == pytest.approx(differences.mean())
+        assert comparison.p == expected.p == smallest_paired_p(8)
+        assert comparison.p_holm == pytest.approx(2 * expected.p)
+        assert comparison.p_stratified is not None
+        assert comparison.p_stratified <= 0.001
+        assert comparison.improvement.value > 0.9
+        assert len(comparison.identities_focus) == 8 * 5
+    assert eight.no_marks is None
+
+
+def test_groups_of_neighbours(eight: SuiteTable) -> None:
+    ranking = eight.ranking
+    assert ranking is not None
+    assert ranking.rows == ["tapweight", "finetune", "rlw"]
+    assert ranking.no_groups is None
+    assert ranking.groups == []  # all three are separated: 3 pairs x 0.0078 <= 0.05
+    assert ranking.family_size == 3
+
+
+def test_two_tasks_allow_aggregates_but_no_marks(tmp_path: Path) -> None:
+    (suite,) = board_of(tmp_path, grid()).suites
+    assert suite.no_aggregate is None
+    assert "2 tasks allow p >= 0.50" in (suite.no_marks or "")
+    assert suite.ranking is not None
+    assert suite.ranking.groups == []
+    assert suite.ranking.no_groups is not None
+    rows = {row.row: row for row in suite.rows}
+    assert rows["tapweight-null"].iqm is not None  # controls are aggregated
+    assert rows["tapweight-null"].average_rank is None  # but not ranked
+    assert {comparison.other for comparison in suite.comparisons} == {"finetune", "cp"}
+    assert rows["cp"].mean_score is None  # ROC-AUC and RMSE have no mean
+
+
+def test_a_row_that_lacks_a_task_has_no_aggregate_but_is_compared_on_the_rest(tmp_path: Path) -> None:
+    records = [one for one in grid() if not (one.method == "cp" and one.task.endswith("esol"))]
+    (suite,) = board_of(tmp_path, records).suites
+    rows = {row.row: row for row in suite.rows}
+    assert rows["cp"].missing == ["moleculenet:esol"]
+    assert (rows["cp"].iqm, rows["cp"].average_rank) == (None, None)
+    assert [value is None for value in rows["cp"].error_removed] == [False, True]
+    assert {c.other: len(c.tasks) for c in suite.comparisons} == {"finetune": 2, "cp": 1}
+
+
+def test_without_fine_tuning_there_is_no_common_scale(tmp_path: Path) -> None:
+    (suite,) = board_of(tmp_path, [one for one in grid() if one.method != "finetune"]).suites
+    assert "needs fine-tuning" in (suite.no_aggregate or "")
+    assert suite.comparisons == []
+    assert all(row.iqm is None for row in suite.rows)
+    assert suite.ranking is not None  # ranks need no scale
+    assert suite.ranking.no_groups == suite.no_aggregate
+
+
+def test_fine_tuning_without_error_leaves_nothing_to_remove(tmp_path: Path) -> None:
+    records = [
+        record(method, "moleculenet:bace", seed, 1.0 if method == "finetune" else 0.9)
+        for method in ("finetune", "cp") for seed in range(5)
+    ]  # fmt: skip
+    (suite,) = board_of(tmp_path, records).suites
+    assert suite.no_aggregate == "fine-tuning leaves no error to remove on bace"
+
+
+def test_tasks_of_one_metric_have_a_mean(tmp_path: Path) -> None:
+    (suite,) = board_of(tmp_path, grid(tasks=("moleculenet:bace", "moleculenet:bbbp"))).suites
+    means = [row.mean_score for row in suite.rows]
+    assert all(mean is not None and 0.7 < mean < 0.9 for mean in means)
+
+
+def test_holm_over_all_tasks_is_stricter_than_within_one(tmp_path: Path) -> None:
+    board = board_of(tmp_path, grid())
+    for task in board.tasks:
+        for comparison in task.comparisons:
+            assert comparison.p_holm_all is not None
+            assert comparison.p_holm is not None
+            assert comparison.p_holm_all >= comparison.p_holm
+    smallest = min((c for task in board.tasks for c in task.comparisons), key=lambda c: c.p or 1.0)
+    assert smallest.p_holm_all == pytest.approx(4 * (smallest.p or 0))
+
+
+def test_suites_hold_only_the_rows_that_have_records_there(tmp_path: Path) -> None:
+    records = [*grid(), *(record("dapt", "glue:rte", seed, 0.6, metric="accuracy", higher_is_better=True)
+                          for seed in range(5))]  # fmt: skip
+    board = board_of(tmp_path, records)
+    shown = {suite.suite: {row.row for row in suite.rows} for suite in board.suites}
+    assert shown["glue"] == {"dapt"}
+    assert "dapt" not in shown["moleculenet"]
+    assert len(LARGE_METHODS) == 11
