@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from leaderboard.content import Board, Lacking, Row, SuiteTable, TaskCurves, TaskTable
+from leaderboard.content import BASELINE, Board, Lacking, Row, SuiteTable, TaskCurves, TaskTable
 from leaderboard.grid import Plan, Slot, row_labels
 from leaderboard.learning import learning_curves
 from leaderboard.origins import Origins, software
@@ -15,7 +15,6 @@ from leaderboard.suite import suite_table
 from leaderboard.task import Grid, records_of, task_table
 from leaderboard.weights import curves
 
-BASELINE = "finetune"
 FIRST_FOCUS = "tapweight"
 
 
@@ -31,7 +30,7 @@ def board(protocol: str, slots: Sequence[Slot], plan: Plan, focus: str | None) -
     rows, names = _rows(slots, labels, plan), _tasks(slots, plan.tasks)
     chosen, origins = _focus(rows, slots, labels, focus), Origins()
     skipped = {(pair.method, pair.task): pair.reason for pair in plan.skipped}
-    found = [task_table(protocol, name, rows, grid, chosen, BASELINE, skipped, origins) for name in names]
+    found = [task_table(protocol, name, rows, grid, chosen, skipped, origins) for name in names]
     tasks = [task for task in found if task]
     _correct_over_tasks(tasks)
     return Board(

@@ -29,6 +29,7 @@ def pairwise(entries: Sequence[Entry], family: str, tests: TaskTests, marks: boo
         refused = tests.refusal(pairs)
     return Pairwise(
         rows=[row for row, _ in present],
+        pairing="paired" if tests.paired else "unpaired",
         p=raw,
         p_holm=corrected,
         family=family,

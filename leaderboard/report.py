@@ -100,7 +100,18 @@ def _write(into: Path, report: Report, html: bool) -> list[Path]:
         from leaderboard.page.build import build as build_page
 
         paths += build_page(report, into)
+    own = [into / "tables", into / "pictures", *([into / "page" / "pictures"] if html else [])]
+    _remove_outdated(own, paths)
     return paths
+
+
+def _remove_outdated(folders: Sequence[Path], written: Sequence[Path]) -> None:
+    """Delete what an earlier report left in the folders that only reports write into."""
+    for folder in folders:
+        kept = {path.name for path in written if path.parent == folder}
+        for path in folder.glob("*"):
+            if path.name not in kept and path.suffix in (".csv", ".tex", ".png", ".svg"):
+                path.unlink()
 
 
 def _write_text(path: Path, text: str) -> Path:

@@ -10,6 +10,7 @@ from leaderboard.ranking import ranking
 from leaderboard.statistics.bootstrap import aggregate
 from leaderboard.suite_comparisons import against_focus, refusal_over_tasks
 from leaderboard.suite_scores import SuiteScores
+from leaderboard.summary import suite_cost
 from leaderboard.task_tests import GENERATOR_SEED, generator
 
 
@@ -60,6 +61,7 @@ def _row(label: str, scores: SuiteScores, rank: float | None) -> SuiteRow:
         iqm=None,
         iqm_over_tasks=None,
         mean_score=fmean(scores.mean(label, task) for task in tasks) if one_metric and not missing else None,
+        cost_ratio=suite_cost(scores.costs(label), scores.costs(scores.baseline or "")),
         average_rank=rank,
     )
     if scores.no_scale or scores.baseline is None or not present:

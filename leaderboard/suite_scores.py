@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leaderboard.content import Entry, Row, TaskTable
+from leaderboard.content import Cost, Entry, Row, TaskTable
 from leaderboard.statistics.scale import error_removed
 from leaderboard.task_tests import Floats, leaves_error
 
@@ -56,6 +56,10 @@ class SuiteScores:
     def turned(self, row: str, task: TaskTable) -> Floats:
         """Scores of the seeds, (n,), turned so that larger is better."""
         return self.scores(row, task) * (1.0 if task.higher_is_better else -1.0)
+
+    def costs(self, row: str) -> list[Cost | None]:
+        """What the row costs on each of the T tasks."""
+        return [self.entries[row][task.task].cost if self.has(row, task) else None for task in self.tasks]
 
     def removed(self, row: str, tasks: Sequence[TaskTable]) -> Floats:
         """The share of fine-tuning's error that the row's mean removes on each of ``tasks``, (T,)."""

@@ -71,6 +71,21 @@ def cost(records: Sequence[Record], baseline: Sequence[Record]) -> Cost | None:
     )
 
 
+def suite_cost(costs: Sequence[Cost | None], baselines: Sequence[Cost | None]) -> float | None:
+    """Seconds of a row on T tasks over those of fine-tuning; shared stages that fine-tuning lacks are paid once.
+
+    None where a task lacks on either side.
+    """
+    pairs = [(cost, base) for cost, base in zip(costs, baselines, strict=True) if cost and base]
+    whole = sum(base.seconds for _, base in pairs)
+    if len(pairs) < len(costs) or whole <= 0:
+        return None
+    once: dict[str, float] = {}
+    for cost, base in pairs:
+        once |= {stage: value for stage, value in cost.shared_seconds.items() if stage not in base.shared_seconds}
+    return (sum(cost.seconds for cost, _ in pairs) + sum(once.values())) / whole
+
+
 def _own(records: Sequence[Record]) -> float:
     return float(np.mean([sum(record.seconds.values()) for record in records]))
 

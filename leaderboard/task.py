@@ -7,7 +7,7 @@ from statistics import fmean
 
 from bench.records import Record
 from leaderboard.compare import compare_with_focus, smallest_effect_seen
-from leaderboard.content import Entry, Row, TaskTable
+from leaderboard.content import BASELINE, Entry, Row, TaskTable
 from leaderboard.grid import Slot
 from leaderboard.nulls import against_nulls
 from leaderboard.origins import Origins
@@ -24,7 +24,6 @@ def task_table(
     rows: Sequence[Row],
     grid: Grid,
     focus: str | None,
-    baseline: str,
     skipped: Mapping[tuple[str, str], str],
     origins: Origins,
 ) -> TaskTable | None:
@@ -32,7 +31,6 @@ def task_table(
 
     Parameters
     ----------
-    baseline: the method whose cost is 1 and whose error is there to be removed.
     skipped: (method, task) -> why the pair is not run.
     origins: where the origins of the records are collected.
     """
@@ -41,7 +39,7 @@ def task_table(
     some = next((record for found in records.values() for record in found), None)
     if some is None:
         return None
-    reference = next((records[row.label] for row in rows if row.method == baseline and records[row.label]), [])
+    reference = next((records[row.label] for row in rows if row.method == BASELINE and records[row.label]), [])
     entries = [
         Entry(
             row=row.label,

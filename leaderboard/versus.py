@@ -11,9 +11,9 @@ from statistics import stdev
 
 from bench.errors import RequestError, nearest
 from bench.records import Record
-from leaderboard.board import BASELINE, board
+from leaderboard.board import board
 from leaderboard.compare import compare
-from leaderboard.content import Board, Comparison, Entry, SuiteComparison, Summary, TaskTable
+from leaderboard.content import BASELINE, Board, Comparison, Entry, SuiteComparison, Summary, TaskTable
 from leaderboard.grid import Slot, read_folders, row_labels
 from leaderboard.statistics.floors import differences_needed, seeds_needed, smallest_effect
 from leaderboard.suite_comparisons import compare_over_tasks, refusal_over_tasks

@@ -43,7 +43,9 @@ def _leaderboard(paths: Sequence[Path]) -> str:
 def _written(paths: Sequence[Path]) -> list[str]:
     """The files to open first by name, of the others how many."""
     tables = [path for path in paths if path.parent.name == "tables"]
-    pictures = [path for path in paths if path.suffix in (".png", ".svg") and path.parent == paths[0].parent]
+    pictures = [
+        path for path in paths if path.suffix in (".png", ".svg") and path.parent == paths[0].parent / "pictures"
+    ]
     named = [str(path) for path in paths if path.suffix in (".json", ".md", ".html")]
     groups = [(tables, "tables as CSV and LaTeX"), (pictures, "pictures as PNG and SVG")]
     return named + [f"{len(some) // 2} {what} in {some[0].parent}" for some, what in groups if some]

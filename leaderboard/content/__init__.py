@@ -3,7 +3,7 @@
 Numbers are full floats in the units of the metric. ``None`` stands where a number does not exist.
 """
 
-from leaderboard.content.board import Board, Lacking, Picture, Report, Row, Skipped, TaskTable
+from leaderboard.content.board import BASELINE, Board, Lacking, Picture, Report, Row, Skipped, TaskTable
 from leaderboard.content.comparisons import Comparison, Pairwise
 from leaderboard.content.curves import LearningCurves, TaskCurves, WeightCurves
 from leaderboard.content.learned import FinalWeight, LearnedWeights
@@ -13,6 +13,7 @@ from leaderboard.content.scores import Cost, Entry, Run, Summary
 from leaderboard.content.suites import Ranking, SuiteComparison, SuiteRow, SuiteTable
 
 __all__ = [
+    "BASELINE",
     "Board",
     "Comparison",
     "Cost",

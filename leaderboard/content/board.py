@@ -13,6 +13,8 @@ from leaderboard.content.published import PublishedCost, PublishedTable
 from leaderboard.content.scores import Entry
 from leaderboard.content.suites import SuiteTable
 
+BASELINE = "finetune"  # the method whose cost is 1 and whose error is there to be removed
+
 
 class TaskTable(BaseModel):
     """Everything about one task under one protocol."""
@@ -63,7 +65,7 @@ class Picture(BaseModel):
 
     kind: Literal["weights", "learning", "pareto", "seeds", "error-removed", "ranks"]
     subject: str  # the task, or the suite
-    file: str  # without an ending
+    file: str  # below the report's folder, without an ending
     title: str
     description: str  # what a reader who cannot see it needs to know
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel
 
 from leaderboard.content.procedures import Interval, Procedure
@@ -35,6 +37,7 @@ class Pairwise(BaseModel):
     """Every pair of rows of one task, m rows: two-sided p-values, None on the diagonal and where nothing is tested."""
 
     rows: list[str]
+    pairing: Literal["unpaired", "paired"]
     p: list[list[float | None]]  # (m, m)
     p_holm: list[list[float | None]]  # (m, m) over all pairs of the task
     family: str

@@ -16,6 +16,7 @@ class SuiteRow(BaseModel):
     iqm: Estimate | None  # interquartile mean of the seeds x tasks; bootstrap over seeds within tasks
     iqm_over_tasks: Interval | None  # bootstrap over seeds and tasks
     mean_score: float | None  # of the task means, where all tasks have one metric, metric units
+    cost_ratio: float | None  # seconds on all tasks, shared stages once, over fine-tuning's; None where a task lacks
     average_rank: float | None  # 1 is best, ties share; among the rows without a missing task
 
 

@@ -79,7 +79,8 @@ def _copy_pictures(report: Report, folder: Path, target: Path) -> dict[str, Path
     found: dict[str, Path] = {}
     for picture in (picture for board in report.boards for picture in board.pictures):
         sources = [folder / f"{picture.file}{ending}" for ending in (".svg", ".png")]
-        source = next((source for source in sources if source.parent == folder and source.is_file()), None)
+        inside = (source for source in sources if source.resolve().is_relative_to(folder.resolve()))
+        source = next((source for source in inside if source.is_file()), None)
         if source:
             found[picture.file] = target / source.name
             write_atomic(found[picture.file], partial(shutil.copyfile, source))

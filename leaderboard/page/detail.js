@@ -59,13 +59,15 @@ function seedsPart(context, place, task) {
   const { board, focus } = context;
   const { runs } = task.entries[place];
   if (runs.seed.length === 0) return null;
-  const titles = (found, values) => found.seed.map((seed, k) => `seed ${seed}: ${fixed(values[k], task.decimals)}`);
-  const strip = (label, found, field, kind) =>
-    found[field] ? { label, values: found[field], titles: titles(found, found[field]), kind } : null;
+  const strip = (label, found, field, kind) => {
+    const dots = found.seed.map((seed, k) => [seed, found[field]?.[k]]).filter(([, value]) => isGiven(value));
+    const titles = dots.map(([seed, value]) => `seed ${seed}: ${fixed(value, task.decimals)}`);
+    return { label, values: dots.map(([, value]) => value), titles, kind };
+  };
   const rows = [strip("test", runs, "score", "own"), strip("validation", runs, "validation", "validation")];
   const against = place === focus || focus < 0 ? null : task.entries[focus].runs;
   if (against?.seed.length) rows.push(strip(`test, ${board.rows[focus].label}`, against, "score", "other"));
-  const column = (field, write) => (k) => (runs[field]?.[k] === undefined ? NOTHING : write(runs[field][k]));
+  const column = (field, write) => (k) => (isGiven(runs[field]?.[k]) ? write(runs[field][k]) : NOTHING);
   const columns = [
     ["Test", column("score", (value) => fixed(value, task.decimals))],
     ["Validation", column("validation", (value) => fixed(value, task.decimals))],
@@ -75,7 +77,7 @@ function seedsPart(context, place, task) {
   ];
   const lines = runs.seed.map((seed, k) => [String(seed), ...columns.map(([, write]) => write(k))]);
   return part(3, "Seeds",
-    stripPlot(rows.filter(Boolean), "Test and validation scores of each seed; the table below holds them."),
+    stripPlot(rows, "Test and validation scores of each seed; the table below holds them."),
     tableOf("Every seed", ["Seed", ...columns.map(([title]) => title)], lines));
 }
 

@@ -13,13 +13,15 @@ function draw(tag, attributes, ...children) {
   return filled(document.createElementNS(SVG, tag), attributes, children);
 }
 
+const isGiven = (value) => value !== null && value !== undefined;
+
 function filled(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes ?? {})) {
-    if (value === null || value === undefined || value === false) continue;
+    if (!isGiven(value) || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...children.flat(Infinity).filter((child) => isGiven(child) && child !== false));
   return element;
 }
 
@@ -49,7 +51,7 @@ function tableOf(caption, heads, rows) {
 
 /** Terms and what they are, without those that are nothing. */
 function termList(pairs) {
-  const shown = pairs.filter(([, value]) => value !== null && value !== undefined && value !== "");
+  const shown = pairs.filter(([, value]) => isGiven(value) && value !== "");
   return make("dl", {}, shown.map(([term, value]) => make("div", {}, make("dt", {}, term), make("dd", {}, value))));
 }
 

@@ -34,5 +34,6 @@ def _refusal(board: Board, task: TaskTable, place: int) -> str | None:
         return f"this report holds no tests of {row.label}; write one with --focus {row.label}"
     if all(p is None for p in task.pairwise.p[task.pairwise.rows.index(row.label)]):
         return task.pairwise.no_marks or task.no_marks or "nothing was tested"
-    paired = any(comparison.pairing == "paired" for comparison in task.comparisons)
-    return TaskTests(task.higher_is_better, paired).refusal([(own, other) for other in others])
+    return TaskTests(task.higher_is_better, task.pairwise.pairing == "paired").refusal(
+        [(own, other) for other in others]
+    )

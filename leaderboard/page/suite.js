@@ -61,7 +61,7 @@ function suiteNotes({ suite, board, state }, rows) {
     lines.push(["Differences, tests on exactly these tasks and P(improvement) were computed for the focus ",
       bdi(board.focus), " alone; write the report with another --focus to have them for it."]);
   }
-  lines.push("IQM: mean of the middle half of all seeds and tasks. On tasks like these: exact sign flip of the task "
+  lines.push("IQM: mean of the middle half of all seeds and tasks. On tasks like these: sign flip of the task "
     + "means. On exactly these: labels shuffled within each task.");
   return lines;
 }

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from leaderboard.board import BASELINE
 from leaderboard.content import (
+    BASELINE,
     Board,
     Entry,
     LearnedWeights,

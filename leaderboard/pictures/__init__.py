@@ -34,6 +34,8 @@ class Kind(Protocol):
     def figure(self, board: Board, subject: str) -> Figure: ...
 
 
+FOLDER = "pictures"  # below that of the report
+
 KINDS: dict[str, Kind] = {
     "error-removed": error_removed,
     "ranks": ranks,
@@ -63,7 +65,7 @@ def pictures_of(board: Board, several: bool) -> list[Picture]:
                 Picture(
                     kind=name,  # type: ignore[arg-type]
                     subject=subject,
-                    file=file,
+                    file=f"{FOLDER}/{file}",
                     title=kind.title(board, subject),
                     description=kind.describe(board, subject),
                 )
@@ -72,7 +74,7 @@ def pictures_of(board: Board, several: bool) -> list[Picture]:
 
 
 def draw(board: Board, picture: Picture, folder: Path) -> list[Path]:
-    """Write ``picture`` of ``board`` into ``folder`` as PNG and SVG and return their paths.
+    """Write ``picture`` of ``board`` below the report's ``folder`` as PNG and SVG and return their paths.
 
     Raises
     ------

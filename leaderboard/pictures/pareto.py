@@ -12,7 +12,7 @@ import numpy as np
 from leaderboard.content import Board, TaskTable
 from leaderboard.pictures.labels import place
 from leaderboard.pictures.layout import Panels, sheet
-from leaderboard.pictures.rows import BASELINE, axis_name, baseline, compared, percent, suite_table, suites, tables
+from leaderboard.pictures.rows import axis_name, baseline, compared, percent, suite_table, suites, tables
 from leaderboard.pictures.style import SMALL, Look, dark, inches, looks, plain
 from leaderboard.tables.words import listed
 
@@ -229,21 +229,6 @@ def _whole(board: Board, suite: str, found: Sequence[TaskTable]) -> Panel:
     table, methods = suite_table(board, suite), set(compared(board))
     points = []
     for row in table.rows if table else []:
-        cost = suite_cost(board, found, row.row)
-        if row.iqm and cost and row.row in methods:
-            points.append(Point(row.row, cost, 100 * row.iqm.value, 100 * row.iqm.low, 100 * row.iqm.high))
+        if row.iqm and row.cost_ratio and row.row in methods:
+            points.append(Point(row.row, row.cost_ratio, 100 * row.iqm.value, 100 * row.iqm.low, 100 * row.iqm.high))
     return Panel("", "error removed, % (IQM)", True, points)
-
-
-def suite_cost(board: Board, found: Sequence[TaskTable], row: str) -> float | None:
-    """Seconds of a row on all tasks over those of fine-tuning; shared stages that fine-tuning lacks are paid once."""
-    tuned = [other.label for other in board.rows if other.method == BASELINE]
-    seconds, whole, once = 0.0, 0.0, dict[str, float]()
-    for table in found:
-        costs = {entry.row: entry.cost for entry in table.entries if entry.cost}
-        base = next((costs[label] for label in tuned if label in costs), None)
-        if row not in costs or base is None:
-            return None
-        once |= {k: value for k, value in costs[row].shared_seconds.items() if k not in base.shared_seconds}
-        seconds, whole = seconds + costs[row].seconds, whole + base.seconds
-    return (seconds + sum(once.values())) / whole if whole > 0 else None

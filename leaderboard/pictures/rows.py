@@ -6,10 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from statistics import fmean
 
-from leaderboard.content import Board, SuiteTable, TaskTable
+from leaderboard.content import BASELINE, Board, SuiteTable, TaskTable
 from leaderboard.tables.words import metric_name
-
-BASELINE = "finetune"
 
 
 def compared(board: Board) -> list[str]:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from leaderboard.content import Board, Cost, TaskTable
+from leaderboard.content import BASELINE, Board, Cost, SuiteRow, TaskTable
 from leaderboard.tables.cells import words
 from leaderboard.tables.reference import cost_references
 from leaderboard.tables.table import NOTHING, Column, Table, TableCell, TableRow
 from leaderboard.tables.words import seconds, slug
-
-BASELINE = "finetune"
 
 
 def cost_tables(board: Board, tasks: Sequence[TaskTable]) -> list[Table]:
@@ -21,12 +19,6 @@ def cost_tables(board: Board, tasks: Sequence[TaskTable]) -> list[Table]:
     if any(baselines):
         found.insert(0, _relative(board, tasks, by_row, baselines))
     return found
-
-
-def suite_ratios(board: Board, tasks: Sequence[TaskTable]) -> dict[str, TableCell]:
-    """What each row costs over all of ``tasks``, shared stages once, relative to fine-tuning."""
-    by_row, baselines = _costs(board, tasks)
-    return {label: _total(costs, baselines) for label, costs in by_row.items()}
 
 
 def _costs(board: Board, tasks: Sequence[TaskTable]) -> tuple[dict[str, list[Cost | None]], list[Cost | None]]:
@@ -47,11 +39,12 @@ def _relative(
     baselines: Sequence[Cost | None],
 ) -> Table:
     rows = []
+    whole = {row.row: row for suite in board.suites if suite.suite == tasks[0].suite for row in suite.rows}
     for label, costs in by_row.items():
         used = Counter(stage for cost in costs if cost for stage in cost.shared_seconds)
         divided = [_divided(cost, base, used) for cost, base in zip(costs, baselines, strict=True)]
         cells = [_ratios(cost, share) for cost, share in zip(costs, divided, strict=True)]
-        rows.append(TableRow(cells=[words(label), *cells, _total(costs, baselines)]))
+        rows.append(TableRow(cells=[words(label), *cells, over_all(whole.get(label))]))
     published, sources = cost_references(board, tasks)
     differ = any(" / " in cell.text for row in rows for cell in row.cells[1:])
     return Table(
@@ -101,16 +94,11 @@ def _divided(cost: Cost | None, base: Cost | None, used: Mapping[str, int]) -> f
     return (cost.seconds + sum(value / used[stage] for stage, value in _extra(cost, base).items())) / base.seconds
 
 
-def _total(costs: Sequence[Cost | None], baselines: Sequence[Cost | None]) -> TableCell:
-    pairs = [(cost, base) for cost, base in zip(costs, baselines, strict=True) if cost and base]
-    whole = sum(base.seconds for _, base in pairs)
-    if len(pairs) < len(costs) or whole <= 0:
+def over_all(row: SuiteRow | None) -> TableCell:
+    """What a row costs over all tasks of its suite, relative to fine-tuning."""
+    if row is None or row.cost_ratio is None:
         return words(None)
-    once: dict[str, float] = {}
-    for cost, base in pairs:
-        once |= _extra(cost, base)
-    ratio = (sum(cost.seconds for cost, _ in pairs) + sum(once.values())) / whole
-    return TableCell(text=f"{ratio:.2f}", numbers={"": ratio})
+    return TableCell(text=f"{row.cost_ratio:.2f}", numbers={"": row.cost_ratio})
 
 
 def _ratios(cost: Cost | None, divided: float | None) -> TableCell:

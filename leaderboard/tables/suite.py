@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from leaderboard.content import Board, Row, SuiteRow, SuiteTable, TaskTable
+from leaderboard.content import BASELINE, Board, Row, SuiteRow, SuiteTable, TaskTable
 from leaderboard.tables.captions import caption, origin
 from leaderboard.tables.cells import estimate, interval, number, score, words
-from leaderboard.tables.cost import BASELINE, suite_ratios
+from leaderboard.tables.cost import over_all
 from leaderboard.tables.reference import references
 from leaderboard.tables.table import Column, Table, TableCell, TableRow
 from leaderboard.tables.words import decimals, listed, slug, unit
@@ -22,9 +22,8 @@ def suite_table(board: Board, tasks: Sequence[TaskTable], suite: SuiteTable | No
     """Every score of ``tasks``, which are those of one suite, with what sums a row up."""
     summed = {row.row: row for row in suite.rows} if suite else {}
     digits = max(map(decimals, tasks))
-    costs = suite_ratios(board, tasks)
     extra = _summary_columns(tasks, list(summed.values()))
-    if any(cell.numbers for cell in costs.values()):
+    if any(row.cost_ratio is not None for row in summed.values()):
         extra.append(Column(key="cost", title="cost", unit="×"))
     published, notes = references(board, tasks)
     rows = [
@@ -33,7 +32,9 @@ def suite_table(board: Board, tasks: Sequence[TaskTable], suite: SuiteTable | No
                 words(row_name(row, board.focus)),
                 *(score(task.entries[index], decimals(task)) for task in tasks),
                 *(
-                    costs[row.label] if column.key == "cost" else _summary(column.key, summed.get(row.label), digits)
+                    over_all(summed.get(row.label))
+                    if column.key == "cost"
+                    else _summary(column.key, summed.get(row.label), digits)
                     for column in extra
                 ),
             ],

@@ -63,7 +63,8 @@ def test_looking_loads_nothing_heavy(tmp_path: Path) -> None:
         ["show", "protocol", "small", "--method", "tapweight", "--task", "bace"],
         ["show", "nothing"],
         ["status", "--out", out],
-        ["report", "--out", out],  # which has no weights to draw
+        ["report", "--check", "--out", out],
+        ["compare", "finetune", "cp", "--out", out],
     ]
     codes = [2 if words == ["show", "nothing"] else 0 for words in commands]
     assert loaded(*commands) == f"[{codes}, []]"
@@ -121,12 +122,13 @@ def test_standard_output_is_the_leaderboard_alone(tmp_path: Path) -> None:
     first = run(tmp_path / "run")
     assert first.code == 0, first.err
     assert first.out.startswith("# Leaderboard")
-    assert (
-        first.out
-        == (tmp_path / "run" / "leaderboard.md").read_text()
-        + "".join(f"\nwrote {tmp_path / 'run' / name}" for name in ("report.json", "leaderboard.md"))
-        + "\n"
-    )
+    text = (tmp_path / "run" / "leaderboard.md").read_text()
+    assert first.out.startswith(text)
+    wrote = first.out.removeprefix(text).strip().splitlines()
+    assert wrote[:2] == [f"wrote {tmp_path / 'run' / name}" for name in ("report.json", "leaderboard.md")]
+    assert [line.rpartition(" in ")[2] for line in wrote[2:]] == [
+        str(tmp_path / "run" / name) for name in ("tables", "pictures")
+    ]
     assert "1 to run" in first.err
     assert "done  finetune demo:rings seed 0" in first.err
     assert bench("report", "--out", tmp_path / "run").out == first.out

@@ -102,7 +102,11 @@ def test_written_files(folder: Path) -> None:
     paths = write([folder])
     names = [path.relative_to(folder).as_posix() for path in paths]
     assert names[:2] == ["report.json", "leaderboard.md"]
-    assert {"weights-moleculenet-bace.png", "tables/small-moleculenet.csv", "tables/small-moleculenet.tex"} < set(names)
+    assert {
+        "pictures/weights-moleculenet-bace.png",
+        "tables/small-moleculenet.csv",
+        "tables/small-moleculenet.tex",
+    } < set(names)
     assert all(path.stat().st_size for path in paths)
     assert not list(folder.glob(".*.tmp"))
     # The page follows from the file alone.
@@ -129,3 +133,13 @@ def test_heavy_libraries_are_not_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_report_removes_the_tables_and_pictures_of_an_earlier_one(folder: Path) -> None:
+    for name in ("tables/old.csv", "tables/old.tex", "pictures/old.png", "pictures/old.svg"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+    (folder / "tables" / "my notes.txt").touch()
+    paths = write([folder])
+    found = {path for name in ("tables", "pictures") for path in (folder / name).iterdir()}
+    assert found == {path for path in paths if path.parent != folder} | {folder / "tables" / "my notes.txt"}

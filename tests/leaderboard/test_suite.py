@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leaderboard.content import Board, SuiteTable
+from leaderboard.content import Board, Cost, SuiteTable
 from leaderboard.report import build
 from leaderboard.statistics.floors import smallest_paired_p
 from leaderboard.statistics.signs import sign_flip
+from leaderboard.summary import suite_cost
 from tests.leaderboard.fabricate import LARGE_METHODS, grid, large, record, save
 
 EIGHT = [f"moleculenet:{name}" for name in ("bace", "bbbp", "clintox", "sider", "tox21", "toxcast", "hiv", "muv")]
@@ -108,6 +109,17 @@ def test_fine_tuning_without_error_leaves_nothing_to_remove(tmp_path: Path) -> N
     ]  # fmt: skip
     (suite,) = board_of(tmp_path, records).suites
     assert suite.no_aggregate == "fine-tuning leaves no error to remove on bace"
+
+
+def test_shared_stages_are_paid_once_in_a_suite() -> None:
+    def cost(seconds: float, **shared: float) -> Cost:
+        return Cost(seconds=seconds, shared_seconds=shared, peak_memory_bytes=1, examples_per_second=1.0, ratio=None)
+
+    base, own = cost(10.0, general=900.0), cost(20.0, general=900.0, continued=30.0)
+    assert suite_cost([own, own], [base, base]) == pytest.approx((20 + 20 + 30) / (10 + 10))
+    assert suite_cost([base, base], [base, base]) == 1
+    assert suite_cost([own, None], [base, base]) is None
+    assert suite_cost([own, own], [base, None]) is None
 
 
 def test_tasks_of_one_metric_have_a_mean(tmp_path: Path) -> None:

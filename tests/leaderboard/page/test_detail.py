@@ -145,3 +145,17 @@ def test_it_opens_without_runs_and_origins(opened: Opened, tmp_path: Path) -> No
             entry.runs = []
     page = opened(report, CELL)
     assert "The record does not say which command ran it." in page.get_by_role("dialog").text_content()
+
+
+def test_a_run_without_a_validation_score_leaves_its_place_empty(opened: Opened, tmp_path: Path) -> None:
+    report = report_of(tmp_path, grid(2))
+    for entry in report.boards[0].tasks[0].entries:
+        entry.runs[0].validation = None
+    page = opened(report, CELL)
+    dialog = page.get_by_role("dialog")
+    assert (
+        dialog.get_by_role("table", name="Every seed").locator("tbody tr").first.locator("td").nth(1).text_content()
+        == "–"
+    )
+    assert dialog.locator(".dot.own").count() == 2
+    assert dialog.locator(".dot.validation").count() <= 1

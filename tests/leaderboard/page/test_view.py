@@ -68,8 +68,8 @@ def test_paired_tasks_are_refused_by_their_sign_flips(tmp_path: Path) -> None:
     report = report_of(tmp_path, large(METHODS, 6, TASKS, 5))
     task = report.boards[0].tasks[0]
     assert refusal([(6, 6)] * 4) is None
-    for comparison in task.comparisons:
-        comparison.pairing = "paired"
+    assert task.pairwise
+    task.pairwise.pairing = "paired"
     place = METHODS.index("cp")
     rows = [row.label for row in report.boards[0].rows]
     shown = view(report)["boards"][0]["tasks"][0]["refusals"][rows.index(METHODS[place])]

@@ -23,6 +23,7 @@ from leaderboard.content import (
     TaskTable,
     WeightCurves,
 )
+from leaderboard.summary import suite_cost
 
 METHODS = ("finetune", "cp", "tapweight", "tapweight-null")
 
@@ -118,6 +119,9 @@ def suite(name: str, tables: Sequence[TaskTable], rows: Sequence[Row]) -> SuiteT
     """Row k removes k tenths of the error; ranks are in the order of the rows."""
     mine = [table.task for table in tables if table.suite == name]
     free = [row.label for row in rows if row.control_of is None]
+    costs = {
+        row.label: [table.entries[k].cost for table in tables if table.suite == name] for k, row in enumerate(rows)
+    }
 
     def estimate(k: int) -> Estimate:
         return Estimate(value=0.01 * k, low=0.01 * k - 0.005, high=0.01 * k + 0.005)
@@ -128,6 +132,7 @@ def suite(name: str, tables: Sequence[TaskTable], rows: Sequence[Row]) -> SuiteT
             SuiteRow(
                 row=row.label, missing=[], error_removed=[estimate(k) for _ in mine], iqm=estimate(k),
                 iqm_over_tasks=Interval(low=0.01 * k - 0.02, high=0.01 * k + 0.02), mean_score=None, average_rank=None,
+                cost_ratio=suite_cost(costs[row.label], costs[free[0]]),
             )
             for k, row in enumerate(rows)
         ],

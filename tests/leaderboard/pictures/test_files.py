@@ -53,7 +53,7 @@ def assert_not_blank(path: Path) -> None:
 def test_a_full_board_has_all_kinds(tmp_path: Path) -> None:
     found = written(tmp_path, board())
     assert {name.split()[0] for name in found} == set(KINDS)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+    assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == sorted(
         f"{name}.{ending}"
         for name in ("error-removed-one", "ranks-one", "pareto-one", "seeds-one", "learning-one",
                      "weights-one-a", "weights-one-b")
@@ -91,8 +91,8 @@ def test_only_what_has_data_is_drawn() -> None:
 
 def test_the_protocol_is_in_the_name_where_there_are_several() -> None:
     assert {picture.file for picture in pictures_of(board(), several=True)} >= {
-        "seeds-one-small",
-        "weights-one-a-small",
+        "pictures/seeds-one-small",
+        "pictures/weights-one-a-small",
     }
     one, two = ({picture.file for picture in pictures_of(board(protocol=name), True)} for name in ("A b", "a-b"))
     assert not one & two
@@ -102,7 +102,7 @@ def test_file_names_are_slugs_and_differ() -> None:
     shown = board(tasks=("one:a b", "one:a-b", "one:../../A_B", "<x>:" + "long" * 90, "::", "one:é"))
     files = [picture.file for picture in pictures_of(shown, several=False)]
     assert len(set(files)) == len(files)
-    assert all(re.fullmatch(r"[a-z0-9-]{1,120}", file) for file in files)
+    assert all(re.fullmatch(r"pictures/[a-z0-9-]{1,120}", file) for file in files)
 
 
 def test_the_same_board_gives_the_same_bytes(tmp_path: Path) -> None:

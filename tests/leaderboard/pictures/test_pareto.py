@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from leaderboard.pictures import pareto
 from leaderboard.pictures.style import style
-from tests.leaderboard.pictures.made import board, cost, task
+from tests.leaderboard.pictures.made import board, task
 
 numbers = st.integers(1, 6)
 
@@ -46,19 +46,6 @@ def test_errors_have_their_front_below() -> None:
     dots = {(float(line.get_xdata()[0]), round(float(line.get_ydata()[0]), 6)) for line in axis.lines
             if line.get_marker() not in ("", "None")}  # fmt: skip
     assert dots == {(1.0, 1.1), (2.0, 1.4), (3.0, 0.7)}  # no control
-
-
-def test_shared_stages_are_paid_once_in_a_suite() -> None:
-    shown = board(tasks=("one:a", "one:b"))
-    for table in shown.tasks:
-        table.entries[0].cost = cost(10.0, 1.0, general=900.0)
-        table.entries[1].cost = cost(20.0, 5.0, general=900.0, continued=30.0)
-    assert pareto.suite_cost(shown, shown.tasks, "cp") == pytest.approx((20 + 20 + 30) / (10 + 10))
-    assert pareto.suite_cost(shown, shown.tasks, "finetune") == pytest.approx(1)
-    shown.tasks[1].entries[1].cost = None
-    assert pareto.suite_cost(shown, shown.tasks, "cp") is None
-    shown.tasks[1].entries[0].cost = None
-    assert pareto.suite_cost(shown, shown.tasks, "tapweight") is None
 
 
 def test_the_panel_over_all_tasks_is_on_the_common_scale() -> None:

@@ -30,6 +30,7 @@ from leaderboard.content import (
     Summary,
     TaskTable,
 )
+from leaderboard.summary import suite_cost
 
 METHODS = ("finetune", "cp", "tapweight")
 TASKS = ("moleculenet:bace", "moleculenet:bbbp")
@@ -97,6 +98,7 @@ def task(name: str, methods: Sequence[str] = METHODS, **changes: Any) -> TaskTab
     entries[0].mark = "worse"
     size = range(len(methods))
     pairwise = Pairwise(
+        pairing="unpaired",
         rows=list(methods),
         p=[[None if i == j else 0.01 + 0.001 * (i + j) for j in size] for i in size],
         p_holm=[[None if i == j else 0.03 + 0.01 * (i + j) for j in size] for i in size],
@@ -133,6 +135,7 @@ def suite(tasks: Sequence[str] = TASKS, methods: Sequence[str] = METHODS, **chan
             iqm=Estimate(value=0.1 * place, low=0.1 * place - 0.021, high=0.1 * place + 0.032),
             iqm_over_tasks=Interval(low=0.1 * place - 0.043, high=0.1 * place + 0.054),
             mean_score=0.7 + 0.01 * place,
+            cost_ratio=None,
             average_rank=float(len(methods) - place),
         )
         for place, row in enumerate(methods)
@@ -253,7 +256,13 @@ def board(
         "software": {"torch": ["2.13.0"]},
         "origins": [],
     }
-    return Board(**fields | changes)
+    made = Board(**fields | changes)
+    for one in made.suites:
+        own = [table for table in made.tasks if table.suite == one.suite]
+        costs = {entry.row: [table.entries[k].cost for table in own] for k, entry in enumerate(own[0].entries)}
+        for row in one.rows:
+            row.cost_ratio = suite_cost(costs[row.row], costs[methods[0]])
+    return made
 
 
 def report(*boards: Board, **changes: Any) -> Report:
