@@ -10,3 +10,4 @@ done
 if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
     { apt-get update -qq && apt-get install -y -qq chromium; } > /dev/null 2>&1 && echo 1
 fi
+exit 0
