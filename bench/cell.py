@@ -81,6 +81,7 @@ def measure(work: Work, protocol: Mapping[str, Any]) -> Record:
         metric=planned.task.metric,
         higher_is_better=planned.task.higher_is_better,
         marks=protocol["marks"],
+        paired=planned.task.paired,
         control_of=planned.method.control_of,
         published=BACKBONES.get(planned.cell.backbone).modality in planned.method.published,
         scores=scores,

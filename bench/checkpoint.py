@@ -29,6 +29,8 @@ class CheckpointedRun:
     ----------
     path: of the checkpoint.
     progress: called after each step with the steps done and their total.
+    seed: of the cell; before each step the global generators, which dropout draws from, are set to a function of
+        it and the step alone, so that a resumed stage drops the same units.
 
     Attributes
     ----------
@@ -40,17 +42,22 @@ class CheckpointedRun:
     RequestError: if the environment variable ``BENCH_CHECKPOINT_SECONDS`` is no number of seconds.
     """
 
-    def __init__(self, path: Path, progress: Callable[[int, int], None]) -> None:
-        self.path, self.progress = path, progress
+    def __init__(self, path: Path, progress: Callable[[int, int], None], seed: int = 0) -> None:
+        self.path, self.progress, self.seed = path, progress, seed
         self.seconds, self.examples = 0.0, 0
         self._interval = _interval()
 
     def steps(self, total: int, parts: Mapping[str, Stateful], examples: int) -> Iterator[int]:
         """Yield the steps left; see :class:`methods.stage.Context`."""
+        import torch
+
+        from tasks.randomness import derive
+
         first = self._restore(parts)
         begin = saved = time.perf_counter()
         earlier = self.seconds
         for step in range(first, total):
+            torch.manual_seed(derive(self.seed, "step", step))
             yield step
             now = time.perf_counter()
             self.seconds = earlier + now - begin

@@ -64,7 +64,8 @@ class Work:
         name = f"{link.stage.name}-{link.digest}" if link.stage.shared else self.chain.cell.identity
         what = f"{link.stage.name} (shared)" if link.stage.shared else f"{title(self.chain.cell)}, {link.stage.name}"
         path = self.stored(position)
-        return CheckpointedRun(path.with_name(path.name + ".checkpoint"), _reporter(self.progress_file(name), what))
+        report = _reporter(self.progress_file(name), what)
+        return CheckpointedRun(path.with_name(path.name + ".checkpoint"), report, link.spec.seed)
 
     def progress_file(self, name: str) -> Path:
         """Where a running job says how far it is."""

@@ -6,8 +6,44 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Metric = Literal["roc_auc", "rmse", "mae"]
+Metric = Literal[
+    "roc_auc", "rmse", "mae", "accuracy", "macro_f1", "micro_f1", "matthews", "pearson", "spearman", "pearson_spearman"
+]
+SCORED_BY = {
+    "classification": {"roc_auc"},
+    "classes": {"accuracy", "macro_f1", "micro_f1", "matthews"},
+    "regression": {"rmse", "mae", "pearson", "spearman", "pearson_spearman"},
+}
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]  # no colon or comma: they separate names in requests
+
+
+class TextFile(BaseModel):
+    """One raw file of a text task, or of unlabelled text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: str  # path below the mirror
+    sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$")  # of the uncompressed content, see tasks.sources
+    rows: int = Field(gt=0)  # usable rows (lines of unlabelled text) that it gives
+    url: str = ""  # public address, tried after the mirror
+
+
+class TextData(BaseModel):
+    """Where the texts of a task stand, and what their labels are called."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal["tsv", "csv", "jsonl"]  # tsv: no quoting at all, as GLUE's files; csv: quoted
+    header: tuple[str, ...] = ()  # the columns of a file that does not name them
+    first: str  # column of the text, or of the first of a pair
+    second: str = ""  # column of the second of a pair
+    label: str  # column
+    classes: tuple[str, ...] = ()  # the labels as written, in the order of the outputs; none for values
+    train: TextFile
+    val: TextFile | None = None  # the official validation part, where split is "official"
+    test: dict[Name, TextFile]  # parts that are pooled in the score and also scored one by one where there are several
+    domain: TextFile | None = None  # unlabelled text of the domain, one a line, for DAPT
+    subset: bool = False  # whether the training file holds only a part of the official rows
 
 
 class TaskInfo(BaseModel):
@@ -18,19 +54,20 @@ class TaskInfo(BaseModel):
     suite: Name
     name: Name
     title: str
-    inputs: Literal["molecule", "vector"] = "molecule"
-    kind: Literal["classification", "regression"]
+    inputs: Literal["molecule", "vector", "text"] = "molecule"
+    kind: Literal["classification", "classes", "regression"]  # t yes-or-no targets; one of K classes; t values
     metric: Metric
     units: str = ""  # of the targets; empty for classes
-    file: str  # path below the mirror, or "KIND:NAME" for data that is computed
+    file: str = ""  # path below the mirror, or "KIND:NAME" for data that is computed; of text see below
     sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$")  # of the uncompressed content, see tasks.sources
     smiles: str = "smiles"  # column
-    targets: tuple[str, ...] = Field(min_length=1)  # columns
+    targets: tuple[str, ...] = ()  # columns
     duplicates: Literal["keep", "first"] = "keep"  # rows that repeat a SMILES string
     rows: int = Field(gt=0)  # usable rows that the file gives
     paper_rows: int | None = None
     note: str = ""  # where the rows differ from the paper's, and why
-    split: Literal["scaffold", "fixed"] = "scaffold"
+    split: Literal["scaffold", "fixed", "official", "seeded"] = "scaffold"  # seeded: train and val drawn by the seed
+    text: TextData | None = None  # of tasks whose inputs are text
     url: str = ""  # public address, tried after the mirror
     source: str = ""
     licence: str = ""
@@ -38,10 +75,20 @@ class TaskInfo(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if (self.metric == "roc_auc") != (self.kind == "classification"):
+        if self.metric not in SCORED_BY[self.kind]:
             raise ValueError(f"metric {self.metric} does not score {self.kind}")
         if len(set(self.targets)) < len(self.targets):
             raise ValueError("targets name a column twice")
+        if (self.inputs == "text") != (self.text is not None):
+            raise ValueError("a task whose inputs are text needs the section text, and no other task has it")
+        if self.text is None and not (self.file and self.targets):
+            raise ValueError("a task needs file and targets, or inputs: text and the section text")
+        if self.text and (self.kind == "classes") != bool(self.text.classes):
+            raise ValueError("text.classes: expected labels for kind classes, and none otherwise")
+        if self.text and (
+            self.split not in ("official", "seeded") or (self.split == "official") != bool(self.text.val)
+        ):
+            raise ValueError("split: expected official with text.val, or seeded without")
         return self
 
     @property
@@ -51,13 +98,20 @@ class TaskInfo(BaseModel):
 
     @property
     def outputs(self) -> int:
-        """t, the number of targets."""
+        """Outputs of the head: t targets, or one for each of the K classes."""
+        if self.text:
+            return len(self.text.classes) or 1
         return len(self.targets)
 
     @property
     def higher_is_better(self) -> bool:
         """Direction of the metric."""
-        return self.metric == "roc_auc"
+        return self.metric not in ("rmse", "mae")
+
+    @property
+    def paired(self) -> bool:
+        """Whether the seed draws the split too, so that scores are compared in pairs by seed."""
+        return self.split == "seeded"
 
 
 class SuiteInfo(BaseModel):
@@ -67,7 +121,7 @@ class SuiteInfo(BaseModel):
 
     name: Name
     title: str
-    corpus: Literal["files", "demo", "computed"]  # molecules of files, of the demo, or none: the backbone has its own
+    corpus: Literal["files", "demo", "computed"]  # of files, of the demo, or none: the backbone has its own
     planted_classes: int = Field(0, ge=0)  # > 0 adds one objective whose labels are drawn at random
     tasks: tuple[TaskInfo, ...]
 

@@ -22,27 +22,35 @@ def evaluate(info: TaskInfo, labels: Array, predictions: Array, train_sigma: Arr
 
     Classification: ``roc_auc``, the mean over the targets that have at least one positive and one
     negative label, and ``targets_used``, their number (MoleculeNet; Hu et al. 2020).
+    Classes: ``accuracy``, ``macro_f1``, ``micro_f1`` (for one label each the same as accuracy), ``matthews``,
+    and with two classes ``f1`` of the second.
     Regression: ``rmse`` and ``mae``, computed per target and then averaged; with ``train_sigma`` also
-    ``mae_normalised``, the mean of each target's MAE over its sigma; with t > 1 also ``mae[NAME]``.
+    ``mae_normalised``, the mean of each target's MAE over its sigma; with t > 1 also ``mae[NAME]``;
+    of text also ``pearson``, ``spearman`` and their mean ``pearson_spearman``.
 
     Parameters
     ----------
-    labels: (N, t); 0 or 1 for classes, the task's units otherwise, NaN where missing.
-    predictions: (N, t); any score that rises with the probability of class 1, or values in the task's units.
+    labels: (N, t); 0 or 1 for yes or no, the task's units for values, NaN where missing; or (N, 1) numbers of classes.
+    predictions: (N, t); any score that rises with the probability of a yes, or values in the task's units; or (N, K),
+        of which the largest names the class.
     train_sigma: (t,) standard deviations of the training labels, in the task's units.
 
     Raises
     ------
     ScoreError: if a prediction is not finite, no target can be scored, or a sigma is not positive.
     """
-    if labels.shape != predictions.shape or labels.ndim != 2 or labels.shape[1] != info.outputs:
+    expected = (len(predictions), 1 if info.kind == "classes" else info.outputs)
+    if labels.shape != expected or predictions.shape != (len(predictions), info.outputs):
         raise ValueError(f"{info.id}: expected (N, {info.outputs}), got {labels.shape} and {predictions.shape}")
     broken = int(np.sum(~np.isfinite(predictions)))
     if broken:
         raise ScoreError(f"{info.id}: expected finite predictions, got {broken} of {predictions.size} NaN or infinite")
     if info.kind == "classification":
         return _classification(info, labels, predictions)
-    return _regression(info, labels, predictions, train_sigma)
+    if info.kind == "classes":
+        return _classes(info, labels[:, 0], predictions)
+    scores = _regression(info, labels, predictions, train_sigma)
+    return scores | _correlations(info, labels[:, 0], predictions[:, 0]) if info.inputs == "text" else scores
 
 
 def _classification(info: TaskInfo, labels: Array, predictions: Array) -> dict[str, float]:
@@ -76,3 +84,33 @@ def _regression(info: TaskInfo, labels: Array, predictions: Array, train_sigma: 
     if info.outputs > 1:
         scores |= {f"mae[{name}]": float(value) for name, value in zip(names, mae, strict=True)}
     return scores
+
+
+def _classes(info: TaskInfo, labels: Array, predictions: Array) -> dict[str, float]:
+    from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+
+    valid = ~np.isnan(labels)
+    if not valid.any():
+        raise ScoreError(f"{info.id}: expected labels among {len(labels)} examples, got none")
+    truth, chosen = labels[valid].astype(int), predictions[valid].argmax(axis=1)
+    scores = {
+        "accuracy": float(accuracy_score(truth, chosen)),
+        "macro_f1": float(f1_score(truth, chosen, average="macro", zero_division=0)),
+        "micro_f1": float(f1_score(truth, chosen, average="micro", zero_division=0)),
+        "matthews": float(matthews_corrcoef(truth, chosen)),
+    }
+    if info.outputs == 2:
+        scores["f1"] = float(f1_score(truth, chosen, zero_division=0))
+    return scores
+
+
+def _correlations(info: TaskInfo, labels: Array, predictions: Array) -> dict[str, float]:
+    """Of constant predictions 0: they order nothing."""
+    from scipy.stats import pearsonr, spearmanr
+
+    if len(np.unique(labels)) < 2:
+        raise ScoreError(f"{info.id}: expected labels that vary among {len(labels)} examples, got one value")
+    if len(np.unique(predictions)) < 2:
+        return dict.fromkeys(("pearson", "spearman", "pearson_spearman"), 0.0)
+    pearson, spearman = float(pearsonr(labels, predictions)[0]), float(spearmanr(labels, predictions)[0])
+    return {"pearson": pearson, "spearman": spearman, "pearson_spearman": (pearson + spearman) / 2}

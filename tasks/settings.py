@@ -49,9 +49,27 @@ class ImageSettings(Section):
     contrastive_features: Literal["raw", "normalised"] = "raw"  # normalised: ours, the loss cannot shrink features
 
 
+class TextSettings(Section):
+    """The tokenizer, the RoBERTa, its unlabelled text and its objectives."""
+
+    tokenizer: Literal["own", "roberta-base"]  # a byte-level BPE trained on the corpus, or RoBERTa's
+    vocabulary: int = Field(ge=300)  # of the own tokenizer
+    sentences: int = Field(gt=0)  # of the general-domain corpus
+    seed: int = 0  # of the choice of sentences
+    layers: int = Field(ge=1)
+    width: int = Field(ge=8)
+    heads: int = Field(ge=1)
+    dropout: Share
+    tokens: int = Field(ge=8)  # of a labelled example, special ones included; longer texts are cut
+    corpus_tokens: int = Field(ge=8)  # of an unlabelled example
+    mask_share: Annotated[float, Field(gt=0, lt=1)] = 0.15  # of the tokens that masked LM predicts
+    temperature: float = Field(gt=0, default=0.05)  # tau of the contrastive loss (SimCSE)
+
+
 class TaskSettings(Section):
     """All sections that this layer reads."""
 
     labels: LabelSettings
     corpus: CorpusSettings
     image: ImageSettings
+    text: TextSettings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tasks.settings import CorpusSettings, ImageSettings, LabelSettings, TaskSettings
+from tasks.settings import CorpusSettings, ImageSettings, LabelSettings, TaskSettings, TextSettings
 
 
 def image_settings(**changes: Any) -> ImageSettings:
@@ -25,6 +25,21 @@ def image_settings(**changes: Any) -> ImageSettings:
     return ImageSettings.model_validate(values | changes)
 
 
+def text_settings(**changes: Any) -> TextSettings:
+    values = {
+        "tokenizer": "own",
+        "vocabulary": 400,
+        "sentences": 300,
+        "layers": 1,
+        "width": 32,
+        "heads": 2,
+        "dropout": 0.1,
+        "tokens": 32,
+        "corpus_tokens": 24,
+    }
+    return TextSettings.model_validate(values | changes)
+
+
 def corpus_settings(**changes: Any) -> CorpusSettings:
     values = {
         "molecules": 1600,
@@ -38,5 +53,8 @@ def corpus_settings(**changes: Any) -> CorpusSettings:
 
 def task_settings(*, standardise: bool = True, image: ImageSettings | None = None) -> TaskSettings:
     return TaskSettings(
-        labels=LabelSettings(standardise=standardise), corpus=corpus_settings(), image=image or image_settings()
+        labels=LabelSettings(standardise=standardise),
+        corpus=corpus_settings(),
+        image=image or image_settings(),
+        text=text_settings(),
     )
