@@ -13,7 +13,7 @@ from leaderboard.published import published_costs_for, published_for
 from leaderboard.statistics.holm import holm
 from leaderboard.suite import suite_table
 from leaderboard.task import Grid, records_of, task_table
-from leaderboard.weights import curves
+from leaderboard.weights import curves, learned
 
 FIRST_FOCUS = "tapweight"
 
@@ -88,9 +88,9 @@ def _focus(
     if asked is not None:
         named = [row.label for row in candidates if asked == row.label]
         return next(iter([*named, *(row.label for row in candidates if asked == row.method)]), None)
-    learned = {labels[record.method, record.backbone] for record in records_of(slots) if record.trajectory}
+    learners = {labels[record.method, record.backbone] for record in records_of(slots) if learned(record)}
     first = [row.label for row in candidates if row.method == FIRST_FOCUS]
-    learning = [row.label for row in candidates if row.label in learned]
+    learning = [row.label for row in candidates if row.label in learners]
     return next(iter([*first, *learning, *(row.label for row in reversed(candidates))]), None)
 
 

@@ -44,7 +44,14 @@ class KeptTask(BaseModel):
     task: str
     metric: str
     split_checksum: str
+    split_checksums: dict[int, str] = {}
     entries: list[KeptEntry]
+
+    def splits(self) -> dict[int | None, str]:
+        """The checksum of each split: by seed where the seed draws it, else of the one there is."""
+        if not self.split_checksums:
+            return {None: self.split_checksum}
+        return dict(self.split_checksums.items())
 
     def scored(self) -> dict[str, KeptEntry]:
         """The rows that have a score, by name."""
@@ -206,8 +213,11 @@ def _board(old: KeptBoard, new: KeptBoard) -> BoardChanges:
 
 
 def _task(old: KeptTask, new: KeptTask, found: BoardChanges, marks: bool) -> None:
-    if old.split_checksum != new.split_checksum:
-        found.alarms.append(f"{new.task}: split checksum {old.split_checksum[:16]}, now {new.split_checksum[:16]}")
+    splits = new.splits()
+    for seed, checksum in old.splits().items():
+        if splits.get(seed, checksum) != checksum:
+            of_seed = "" if seed is None else f" of seed {seed}"
+            found.alarms.append(f"{new.task}: split checksum{of_seed} {checksum[:16]}, now {splits[seed][:16]}")
     if old.metric != new.metric:
         found.alarms.append(f"{new.task}: metric {old.metric}, now {new.metric}; means are not compared")
         return

@@ -192,7 +192,10 @@ def _shared_settings(files: Sequence[File]) -> Iterator[Problem]:
 def _single(files: Sequence[File]) -> Iterator[Problem]:
     for path, record in files:
         if not has_score(record):
-            yield Problem("score", f"no test {record.metric} of the primary read-out {record.primary!r}", (path,))
+            score = record.scores.get(record.primary, {}).get("test", {}).get(record.metric)
+            kept = "no" if score is None else f"{score:.3g} is too large for a"
+            message = f"{kept} test {record.metric} of the primary read-out {record.primary!r}"
+            yield Problem("score", message, (path,))
         if record.trajectory:
             for step, row in zip(record.trajectory.steps, record.trajectory.weights, strict=True):
                 if abs(sum(row) - 1) > ON_SIMPLEX or min(row, default=0) < -ON_SIMPLEX:

@@ -8,7 +8,7 @@ import numpy as np
 
 from leaderboard.content import Comparison, Entry, Procedure, Summary
 from leaderboard.statistics.bootstrap import won
-from leaderboard.statistics.floors import ALPHA, smallest_effect
+from leaderboard.statistics.floors import ALPHA, smallest_effect, smallest_paired_effect
 from leaderboard.statistics.holm import holm
 from leaderboard.statistics.permutation import Outcome
 from leaderboard.task_tests import NO_SIGNIFICANCE, Floats, Pair, TaskTests, procedure_of
@@ -49,7 +49,7 @@ def compare_with_focus(
 def compare(own: Entry, others: Sequence[Entry], family: str, tests: TaskTests, marks: bool) -> list[Comparison]:
     """Compare one row with others as one family; without ``marks`` there are no p-values and no intervals."""
     assert own.summary
-    pairs = [(own.summary, other.summary) for other in others if other.summary]
+    pairs = [tests.used(own.summary, other.summary) for other in others if other.summary]
     outcomes, ends = tests.outcomes(pairs), tests.intervals(pairs)
     found = [
         _comparison(own, other, pair, outcome, tests, family, len(pairs))
@@ -63,16 +63,28 @@ def compare(own: Entry, others: Sequence[Entry], family: str, tests: TaskTests, 
     return [comparison.model_copy(update={"p": None, "p_focus_better": None}) for comparison in found]
 
 
-def smallest_effect_seen(entries: Sequence[Entry], comparisons: Sequence[Comparison]) -> float | None:
+def smallest_effect_seen(entries: Sequence[Entry], comparisons: Sequence[Comparison], tests: TaskTests) -> float | None:
     """The smallest difference that the family's first Holm step finds with probability 0.8, metric units.
 
-    Uses the smallest n of the family and the root mean square of the rows' standard deviations.
+    Uses the smallest n of the family and the root mean square of the rows' standard deviations; where scores are
+    paired, of those of the differences.
     """
-    spreads = [entry.summary.sd for entry in entries if entry.summary and entry.summary.sd is not None]
     n = min(min(comparison.n_focus, comparison.n_other) for comparison in comparisons)
+    summaries = {entry.row: entry.summary for entry in entries if entry.summary}
+    if tests.paired:
+        pairs = [(summaries[comparison.focus], summaries[comparison.other]) for comparison in comparisons]
+        n, spreads = _paired_spreads([tests.differences(*pair) for pair in pairs])
+    else:
+        spreads = [summary.sd for summary in summaries.values() if summary.sd is not None]
     if n < 2 or not spreads:
         return None
-    return smallest_effect(float(np.sqrt(np.mean(np.square(spreads)))), n, len(comparisons))
+    found = smallest_paired_effect if tests.paired else smallest_effect
+    return found(float(np.sqrt(np.mean(np.square(spreads)))), n, len(comparisons))
+
+
+def _paired_spreads(differences: Sequence[Floats]) -> tuple[int, list[float]]:
+    """The fewest differences of a comparison, and the standard deviation of those of each."""
+    return min(map(len, differences)), [float(np.std(one, ddof=1)) for one in differences if len(one) > 1]
 
 
 def _comparison(

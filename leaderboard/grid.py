@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from math import isfinite
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -17,6 +16,7 @@ from bench.records import Cell, Failure, Record, clash, scan
 from leaderboard.content import Skipped
 
 Key = tuple[str, str, str, str, int]
+LARGEST = 1e100  # of a score: squares of larger ones overflow
 ALIKE = ("metric", "higher_is_better", "paired")  # in the records of one task
 
 
@@ -75,12 +75,13 @@ def distinct(folders: Sequence[Path]) -> list[Path]:
 
     Raises
     ------
-    RequestError: if one does not exist.
+    RequestError: if one does not exist or is a file.
     """
     found: dict[Path, Path] = {}
     for folder in folders:
         if not folder.is_dir():
-            raise RequestError(f"--out: expected the folder of a run, got {str(folder)!r}, which does not exist")
+            what = "is a file" if folder.exists() else "does not exist"
+            raise RequestError(f"--out: expected the folder of a run, got {str(folder)!r}, which {what}")
         found.setdefault(folder.resolve(), folder)
     return list(found.values())
 
@@ -183,11 +184,16 @@ def split_key(record: Record) -> tuple[str, str, int | None]:
 
 
 def has_score(record: Record) -> bool:
-    """Whether the primary read-out has a test score."""
+    """Whether the primary read-out has a test score that can be computed with."""
     try:
-        return isfinite(record.score())
+        return usable(record.score())
     except KeyError:
         return False
+
+
+def usable(score: float) -> bool:
+    """Whether a score is finite, and its square too."""
+    return abs(score) <= LARGEST
 
 
 def _outcomes(folders: Sequence[Path]) -> tuple[list[Slot], list[Slot], list[Path]]:

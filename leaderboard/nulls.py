@@ -17,6 +17,7 @@ from leaderboard.statistics.floors import ALPHA, refusal
 from leaderboard.statistics.holm import holm
 from leaderboard.statistics.permutation import two_samples
 from leaderboard.task_tests import NO_SIGNIFICANCE, generator, procedure_of
+from leaderboard.weights import learned
 
 NO_CONTROL = "no control run"
 
@@ -101,7 +102,7 @@ def _test(weights: Sequence[FinalWeight]) -> Procedure:
 
 def _learned(records: Sequence[Record]) -> list[Run]:
     ordered = sorted(records, key=lambda record: record.seed)
-    return [(tuple(run.trajectory.objectives), run) for run in ordered if run.trajectory and run.trajectory.steps]
+    return [(tuple(trajectory.objectives), run) for run in ordered if (trajectory := learned(run))]
 
 
 def _matching(runs: Sequence[Run], objectives: tuple[str, ...]) -> list[Record]:

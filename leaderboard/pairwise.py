@@ -53,7 +53,8 @@ def mark_ties(entries: Sequence[Entry], tests: TaskTests, marks: bool) -> str | 
     judged = [pair for pair in present if pair[0] is not best and tests.refusal([(top, pair[1])]) is None]
     if not judged:
         needed = differences_needed(1) if tests.paired else seeds_needed(1)
-        return f"too few seeds to separate any method from the best ({top.n}); {needed} seeds are needed"
+        have = max(tests.used(top, summary)[0].n for entry, summary in present if entry is not best)
+        return f"too few seeds to separate any method from the best ({have}); {needed} seeds are needed"
     best.tied_with_best = True
     outcomes = tests.outcomes([(top, summary) for _, summary in judged])
     for (entry, _), outcome in zip(judged, outcomes, strict=True):

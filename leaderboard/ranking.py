@@ -32,8 +32,8 @@ def ranking(rows: Sequence[str], scores: SuiteScores, marks: bool) -> Ranking | 
     corrected: list[list[float | None]] = [[None] * m for _ in range(m)]
     reason = scores.no_scale or (paired_refusal([len(tasks)] * len(pairs), "task") if marks else NO_SIGNIFICANCE)
     if marks and scores.no_scale is None:
-        removed = np.array([scores.removed(row, tasks) for row in names])  # (m, T)
-        tests = sign_flips(np.array([removed[i] - removed[j] for i, j in pairs]), generator=generator())
+        differences = np.array([scores.differences(names[i], names[j], tasks) for i, j in pairs])  # (pairs, T)
+        tests = sign_flips(differences, generator=generator())
         for (i, j), p in zip(pairs, holm([test.p for test in tests]), strict=True):
             corrected[i][j] = corrected[j][i] = p
     return Ranking(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+
+from pydantic import BaseModel
 
 from bench.errors import RequestError, nearest
 from bench.files import write_atomic, write_json
 from leaderboard.board import board
 from leaderboard.content import Report
 from leaderboard.grid import Slot, distinct, read_folders
+
+OWN = re.compile(r"(tables|pictures|page/pictures)/[a-z0-9-]+\.(csv|html|json|tex|png|svg)")
 
 
 def build(folders: Sequence[Path], focus: str | None = None) -> Report:
@@ -90,28 +95,37 @@ def _write(into: Path, report: Report, html: bool) -> list[Path]:
     from leaderboard.tables import write_tables
     from leaderboard.tables.markdown import render
 
+    earlier = _files_of(into / "report.json")
     for one in report.boards:
         one.pictures = pictures_of(one, len(report.boards) > 1)
-    write_json(into / "report.json", report.model_dump(mode="json"))
-    paths = [into / "report.json", _write_text(into / "leaderboard.md", render(report))]
-    paths += [path for one in report.boards for picture in one.pictures for path in draw(one, picture, into)]
-    paths += write_tables(into, report)
+    parts = [path for one in report.boards for picture in one.pictures for path in draw(one, picture, into)]
+    parts += write_tables(into, report)
     if html:
         from leaderboard.page.build import build as build_page
 
-        paths += build_page(report, into)
-    own = [into / "tables", into / "pictures", *([into / "page" / "pictures"] if html else [])]
-    _remove_outdated(own, paths)
-    return paths
+        parts += build_page(report, into)
+    written = {path.relative_to(into).as_posix() for path in parts}
+    # A page that is not written now stays as it is.
+    kept = written | {name for name in earlier if name.startswith("page/") and not html}
+    report.files = sorted(kept)
+    write_json(into / "report.json", report.model_dump(mode="json"))
+    texts = [into / "report.json", _write_text(into / "leaderboard.md", render(report))]
+    for name in set(earlier) - kept:
+        (into / name).unlink(missing_ok=True)
+    return texts + parts
 
 
-def _remove_outdated(folders: Sequence[Path], written: Sequence[Path]) -> None:
-    """Delete what an earlier report left in the folders that only reports write into."""
-    for folder in folders:
-        kept = {path.name for path in written if path.parent == folder}
-        for path in folder.glob("*"):
-            if path.name not in kept and path.suffix in (".csv", ".tex", ".png", ".svg"):
-                path.unlink()
+class _Earlier(BaseModel):
+    files: list[str] = []
+
+
+def _files_of(path: Path) -> list[str]:
+    """The tables and pictures that an earlier report lists as its own: nothing else is ever deleted."""
+    try:
+        found = _Earlier.model_validate_json(path.read_bytes())
+    except (OSError, ValueError):
+        return []
+    return [name for name in found.files if OWN.fullmatch(name)]
 
 
 def _write_text(path: Path, text: str) -> Path:

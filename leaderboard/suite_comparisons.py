@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from leaderboard.content import Estimate, SuiteComparison
+import numpy as np
+
+from leaderboard.content import Estimate, Interval, SuiteComparison
 from leaderboard.statistics.bootstrap import probability_of_improvement
 from leaderboard.statistics.floors import paired_refusal
 from leaderboard.statistics.holm import holm
-from leaderboard.statistics.signs import sign_flip
+from leaderboard.statistics.signs import sign_flip, sign_flip_interval
 from leaderboard.statistics.stratified import stratified_permutation
 from leaderboard.suite_scores import SuiteScores
 from leaderboard.task_tests import NO_SIGNIFICANCE, generator, procedure_of
@@ -23,8 +25,7 @@ def against_focus(
     others = [row for row in rows if row != focus and scores.common(focus, row)]
     found = [compare_over_tasks(focus, other, scores, family, len(others)) for other in others]
     if not marks:
-        blank = {"p": None, "p_stratified": None}
-        return [comparison.model_copy(update=blank) for comparison in found]
+        return [without_significance(comparison) for comparison in found]
     flips = holm([comparison.p or 0.0 for comparison in found])
     shuffles = holm([comparison.p_stratified or 0.0 for comparison in found])
     for comparison, p, p_stratified in zip(found, flips, shuffles, strict=True):
@@ -35,16 +36,20 @@ def against_focus(
 def compare_over_tasks(focus: str, other: str, scores: SuiteScores, family: str, size: int) -> SuiteComparison:
     """Compare two rows over their common tasks, of which there is at least one."""
     tasks = scores.common(focus, other)
-    differences = scores.removed(focus, tasks) - scores.removed(other, tasks)
-    a, b = [scores.turned(focus, task) for task in tasks], [scores.turned(other, task) for task in tasks]
+    differences, pairs = scores.differences(focus, other, tasks), scores.pairs(focus, other, tasks)
+    signs = [1.0 if task.higher_is_better else -1.0 for task in tasks]
+    a, b = ([sign * np.array(pair[k].scores) for sign, pair in zip(signs, pairs, strict=True)] for k in (0, 1))
     flip = sign_flip(differences, generator=generator())
-    stratified = stratified_permutation(a, b, generator=generator())
+    ends = sign_flip_interval(differences, generator=generator())
+    paired = [task.paired for task in tasks]
+    stratified = stratified_permutation(a, b, generator=generator(), paired=paired)
     value, low, high = probability_of_improvement(a, b, generator=generator())
     return SuiteComparison(
         focus=focus,
         other=other,
         tasks=[task.task for task in tasks],
         difference=float(differences.mean()),
+        interval=Interval(low=ends[0], high=ends[1]) if ends else None,
         sign_flip=procedure_of(flip),
         p=flip.p,
         p_holm=None,
@@ -54,9 +59,14 @@ def compare_over_tasks(focus: str, other: str, scores: SuiteScores, family: str,
         improvement=Estimate(value=value, low=low, high=high),
         family=family,
         family_size=size,
-        identities_focus=scores.identities(focus, tasks),
-        identities_other=scores.identities(other, tasks),
+        identities_focus=[identity for one, _ in pairs for identity in one.identities],
+        identities_other=[identity for _, one in pairs for identity in one.identities],
     )
+
+
+def without_significance(comparison: SuiteComparison) -> SuiteComparison:
+    """The comparison under a protocol that supports none."""
+    return comparison.model_copy(update={"interval": None, "p": None, "p_stratified": None})
 
 
 def refusal_over_tasks(focus: str | None, comparisons: Sequence[SuiteComparison], marks: bool) -> str | None:

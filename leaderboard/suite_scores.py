@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from leaderboard.content import Cost, Entry, Row, TaskTable
+from leaderboard.content import Cost, Entry, Row, Summary, TaskTable
 from leaderboard.statistics.scale import error_removed
-from leaderboard.task_tests import Floats, leaves_error
+from leaderboard.task_tests import Floats, TaskTests, leaves_error
 
 
 @dataclass(frozen=True)
@@ -61,23 +61,26 @@ class SuiteScores:
         """What the row costs on each of the T tasks."""
         return [self.entries[row][task.task].cost if self.has(row, task) else None for task in self.tasks]
 
-    def removed(self, row: str, tasks: Sequence[TaskTable]) -> Floats:
-        """The share of fine-tuning's error that the row's mean removes on each of ``tasks``, (T,)."""
+    def pairs(self, first: str, second: str, tasks: Sequence[TaskTable]) -> list[tuple[Summary, Summary]]:
+        """What a comparison of two rows uses on each of ``tasks``: paired scores count at common seeds alone."""
+        found = []
+        for task in tasks:
+            one, other = (self.entries[row][task.task].summary for row in (first, second))
+            assert one
+            assert other
+            found.append(TaskTests(task.higher_is_better, task.paired).used(one, other))
+        return found
+
+    def differences(self, first: str, second: str, tasks: Sequence[TaskTable]) -> Floats:
+        """How much more of fine-tuning's error the mean of the first row removes on each of ``tasks``, (T,)."""
         assert self.baseline
         assert self.no_scale is None
-        return np.array(
-            [
-                error_removed(
-                    [self.mean(row, task)], self.mean(self.baseline, task), higher_is_better=task.higher_is_better
-                )[0]
-                for task in tasks
-            ]
-        )
-
-    def identities(self, row: str, tasks: Sequence[TaskTable]) -> list[str]:
-        """The records behind the row's scores on ``tasks``."""
-        summaries = [self.entries[row][task.task].summary for task in tasks]
-        return [identity for summary in summaries if summary for identity in summary.identities]
+        found = []
+        for task, (one, other) in zip(tasks, self.pairs(first, second, tasks), strict=True):
+            level = self.mean(self.baseline, task)
+            ends = error_removed([one.mean, other.mean], level, higher_is_better=task.higher_is_better)
+            found.append(ends[0] - ends[1])
+        return np.array(found)
 
 
 def _no_scale(tasks: Sequence[TaskTable], baseline: Mapping[str, Entry]) -> str | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
 
 import numpy as np
 
 from bench.records import Record
 from leaderboard.content import Cost, Summary
+from leaderboard.grid import usable
 
 
 def summarise(records: Sequence[Record], readout: str | None = None) -> Summary | None:
@@ -92,4 +92,4 @@ def _own(records: Sequence[Record]) -> float:
 
 def _has(record: Record, readout: str) -> bool:
     score = record.scores.get(readout, {}).get("test", {}).get(record.metric)
-    return score is not None and isfinite(score)
+    return score is not None and usable(score)

@@ -39,6 +39,7 @@ def task_table(
     some = next((record for found in records.values() for record in found), None)
     if some is None:
         return None
+    splits = {record.seed: record.split_checksum for found in records.values() for record in found}
     reference = next((records[row.label] for row in rows if row.method == BASELINE and records[row.label]), [])
     entries = [
         Entry(
@@ -66,13 +67,14 @@ def task_table(
         task=task,
         metric=some.metric,
         higher_is_better=some.higher_is_better,
-        split_checksum=some.split_checksum,
+        split_checksum=min(splits.items())[1],
+        split_checksums=splits if some.paired else {},
         entries=entries,
         comparisons=comparisons,
         pairwise=pairwise(compared, f"{protocol}/{task}/all pairs", tests, marks),
         no_marks=no_marks,
         no_ties=mark_ties(compared, tests, marks),
-        smallest_effect=None if no_marks else smallest_effect_seen(compared, comparisons),
+        smallest_effect=None if no_marks else smallest_effect_seen(compared, comparisons, tests),
         learned=against_nulls(rows, records, f"{protocol}/{task}", marks),
     )
 

@@ -41,7 +41,7 @@ class TaskTests:
     def outcomes(self, pairs: Sequence[Pair]) -> list[Outcome | None]:
         """Test every pair; None where pairing leaves no common seed. Pairs of like sizes are tested together."""
         if self.paired:
-            found = [self._differences(a, b) for a, b in pairs]
+            found = [self.differences(a, b) for a, b in pairs]
             return [sign_flip(d, generator=generator()) if len(d) else None for d in found]
         outcomes: list[Outcome | None] = [None] * len(pairs)
         for places, a, b in self._by_size(pairs):
@@ -54,7 +54,7 @@ class TaskTests:
         found: list[tuple[float, float] | None] = [None] * len(pairs)
         if self.paired:
             for place, (a, b) in enumerate(pairs):
-                if len(differences := self._differences(a, b)):
+                if len(differences := self.differences(a, b)):
                     found[place] = sign_flip_interval(differences, generator=generator())
         else:
             for places, first, second in self._by_size(pairs):
@@ -65,8 +65,13 @@ class TaskTests:
     def refusal(self, pairs: Sequence[Pair]) -> str | None:
         """Why no test of the family ``pairs`` can come out significant, in one line, or None."""
         if self.paired:
-            return paired_refusal([len(self._differences(a, b)) for a, b in pairs], "seed")
+            return paired_refusal([len(self.differences(a, b)) for a, b in pairs], "seed")
         return refusal([(a.n, b.n) for a, b in pairs])
+
+    def used(self, a: Summary, b: Summary) -> Pair:
+        """What a test of the pair uses: where scores are paired, those of the common seeds, if there are any."""
+        common = set(a.seeds) & set(b.seeds) if self.paired else None
+        return (_cut(a, common), _cut(b, common)) if common else (a, b)
 
     def error_removed(self, a: Summary, b: Summary) -> float | None:
         """Difference of the means in shares of fine-tuning's error."""
@@ -75,7 +80,8 @@ class TaskTests:
         ends = error_removed([a.mean, b.mean], self.reference, higher_is_better=self.higher_is_better)
         return float(ends[0] - ends[1])
 
-    def _differences(self, a: Summary, b: Summary) -> Floats:
+    def differences(self, a: Summary, b: Summary) -> Floats:
+        """Of the scores at the common seeds, turned so that larger is better."""
         first = dict(zip(a.seeds, self.turned(a), strict=True))
         second = dict(zip(b.seeds, self.turned(b), strict=True))
         return np.array([first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())])
@@ -93,6 +99,20 @@ class TaskTests:
             )
             for places in groups.values()
         ]
+
+
+def _cut(summary: Summary, seeds: set[int]) -> Summary:
+    """The summary of these seeds alone."""
+    kept = [place for place, seed in enumerate(summary.seeds) if seed in seeds]
+    scores = [summary.scores[place] for place in kept]
+    return Summary(
+        mean=float(np.mean(scores)),
+        sd=float(np.std(scores, ddof=1)) if len(scores) > 1 else None,
+        n=len(scores),
+        scores=scores,
+        seeds=[summary.seeds[place] for place in kept],
+        identities=[summary.identities[place] for place in kept],
+    )
 
 
 def generator() -> np.random.Generator:

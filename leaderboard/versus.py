@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
 from pathlib import Path
 from statistics import stdev
 
@@ -15,8 +14,8 @@ from leaderboard.board import board
 from leaderboard.compare import compare
 from leaderboard.content import BASELINE, Board, Comparison, Entry, SuiteComparison, Summary, TaskTable
 from leaderboard.grid import Slot, read_folders, row_labels
-from leaderboard.statistics.floors import differences_needed, seeds_needed, smallest_effect
-from leaderboard.suite_comparisons import compare_over_tasks, refusal_over_tasks
+from leaderboard.statistics.floors import differences_needed, seeds_needed, smallest_effect, smallest_paired_effect
+from leaderboard.suite_comparisons import compare_over_tasks, refusal_over_tasks, without_significance
 from leaderboard.suite_scores import SuiteScores
 from leaderboard.task_tests import NO_SIGNIFICANCE, TaskTests
 
@@ -115,12 +114,12 @@ def needed_seeds(effect: float, sd: float, paired: bool) -> int | None:
     Parameters
     ----------
     effect: the gain.
-    sd: of the scores of either row; where they are paired, of the differences over the root of 2.
-    paired: then by the power of the unpaired test with this sd, and never fewer than the sign flip needs.
+    sd: of the scores of either row; where they are paired, of the differences.
+    paired: whether the sign flip is to find it.
     """
 
     def finds(n: int) -> bool:
-        least = smallest_effect(sd, n, 1)
+        least = (smallest_paired_effect if paired else smallest_effect)(sd, n, 1)
         return least is not None and least <= abs(effect)
 
     numbers = range(differences_needed(1) if paired else seeds_needed(1), MOST_SEEDS + 1)
@@ -184,8 +183,7 @@ def _versus(built: Board, rows: tuple[str, str], slots: Sequence[Slot]) -> Versu
 def _together(name: str, rows: tuple[str, str], scores: SuiteScores, protocol: str, marks: bool) -> Together:
     comparison = compare_over_tasks(*rows, scores, f"{protocol}/{name}/{rows[0]}/{rows[1]}", 1)
     if not marks:
-        comparison = comparison.model_copy(update={"p": None, "p_stratified": None})
-        return Together(name, comparison, NO_SIGNIFICANCE)
+        return Together(name, without_significance(comparison), NO_SIGNIFICANCE)
     return Together(name, comparison, refusal_over_tasks(rows[0], [comparison], marks))
 
 
@@ -215,7 +213,7 @@ def _task(table: TaskTable, rows: tuple[str, str], records: Sequence[Record], ma
 def _needed(comparison: Comparison, seeds: Sequence[Seed]) -> int | None:
     if comparison.pairing == "paired":
         gains = [seed.gain for seed in seeds if seed.gain is not None]
-        return needed_seeds(comparison.effect, stdev(gains) / sqrt(2), True) if len(gains) > 1 else None
+        return needed_seeds(comparison.effect, stdev(gains), True) if len(gains) > 1 else None
     if min(comparison.n_focus, comparison.n_other) < 2:
         return None  # no spread to go by
     # Equal scores have no spread either, and no effect in its units.

@@ -20,7 +20,7 @@ def curves(row: str, control_of: str | None, records: Sequence[Record]) -> Weigh
     Seeds whose objectives differ from those of most seeds are left out; of different step grids the
     common steps are shown, or, if there are none, the seeds with the commonest grid. The note says so.
     """
-    found = [record.trajectory for record in records if record.trajectory and record.trajectory.steps]
+    found = [trajectory for record in records if (trajectory := learned(record))]
     if not found:
         return None
     objectives = Counter(tuple(trajectory.objectives) for trajectory in found).most_common(1)[0][0]
@@ -47,6 +47,12 @@ def curves(row: str, control_of: str | None, records: Sequence[Record]) -> Weigh
         seeds=len(kept),
         note="; ".join(notes) or None,
     )
+
+
+def learned(record: Record) -> Trajectory | None:
+    """The record's trajectory, if anything was weighted and it has a step."""
+    trajectory = record.trajectory
+    return trajectory if trajectory and trajectory.steps and trajectory.objectives else None
 
 
 def _by_step(trajectory: Trajectory) -> dict[int, list[float]]:

@@ -40,7 +40,7 @@ def _task(found: TaskVersus, first: str, second: str) -> str:
     direction = "larger" if table.higher_is_better else "smaller"
     lines = [
         f"{one_line(table.task)}: {one_line(metric_name(table.metric))}, {direction} is better; "
-        f"split {one_line(table.split_checksum[:16])}"
+        f"split {one_line(table.split)}"
     ]
     for name, entry in zip((first, second), found.entries, strict=True):
         assert entry.summary
@@ -100,8 +100,10 @@ def _together(found: Together, first: str) -> str:
     from leaderboard.tables.words import drawn, one_line
 
     one, better = found.comparison, found.comparison.improvement
+    ends = f" (95 % {one.interval.low:+.1%} to {one.interval.high:+.1%})" if one.interval else ""
+    gain = f"mean gain {one.difference:+.1%} of fine-tuning's error{ends}"
     lines = [
-        f"over {len(one.tasks)} tasks ({one_line(found.name)}): mean gain {one.difference:+.1%} of fine-tuning's error",
+        f"over {len(one.tasks)} tasks ({one_line(found.name)}): {gain}",
         f"  P({first} better), mean over tasks: {better.value:.2f}, 95 % {better.low:.2f} to {better.high:.2f}",
     ]
     if one.p is None or one.p_stratified is None:

@@ -46,9 +46,9 @@ def _written(paths: Sequence[Path]) -> list[str]:
     pictures = [
         path for path in paths if path.suffix in (".png", ".svg") and path.parent == paths[0].parent / "pictures"
     ]
-    named = [str(path) for path in paths if path.suffix in (".json", ".md", ".html")]
-    groups = [(tables, "tables as CSV and LaTeX"), (pictures, "pictures as PNG and SVG")]
-    return named + [f"{len(some) // 2} {what} in {some[0].parent}" for some, what in groups if some]
+    named = [str(path) for path in paths if path.suffix in (".json", ".md", ".html") and path not in tables]
+    groups = [(tables, 4, "tables as CSV, HTML, JSON and LaTeX"), (pictures, 2, "pictures as PNG and SVG")]
+    return named + [f"{len(some) // each} {what} in {some[0].parent}" for some, each, what in groups if some]
 
 
 def check_records(folders: Sequence[Path], **others: object) -> tuple[str, bool]:

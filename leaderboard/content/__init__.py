@@ -3,7 +3,7 @@
 Numbers are full floats in the units of the metric. ``None`` stands where a number does not exist.
 """
 
-from leaderboard.content.board import BASELINE, Board, Lacking, Picture, Report, Row, Skipped, TaskTable
+from leaderboard.content.board import BASELINE, Board, Lacking, Picture, Report, Row, Skipped, TaskTable, task_name
 from leaderboard.content.comparisons import Comparison, Pairwise
 from leaderboard.content.curves import LearningCurves, TaskCurves, WeightCurves
 from leaderboard.content.learned import FinalWeight, LearnedWeights
@@ -43,4 +43,5 @@ __all__ = [
     "TaskCurves",
     "TaskTable",
     "WeightCurves",
+    "task_name",
 ]

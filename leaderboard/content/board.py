@@ -16,13 +16,19 @@ from leaderboard.content.suites import SuiteTable
 BASELINE = "finetune"  # the method whose cost is 1 and whose error is there to be removed
 
 
+def task_name(task: str) -> str:
+    """A task without its suite."""
+    return task.partition(":")[2] or task
+
+
 class TaskTable(BaseModel):
     """Everything about one task under one protocol."""
 
     task: str  # "suite:name"
     metric: str
     higher_is_better: bool
-    split_checksum: str
+    split_checksum: str  # where the seed draws the split, that of the first seed
+    split_checksums: dict[int, str] = {}  # by seed, where the seed draws the split
     entries: list[Entry]  # in the order of the rows
     comparisons: list[Comparison]
     pairwise: Pairwise | None  # None where fewer than two rows have a record
@@ -39,7 +45,18 @@ class TaskTable(BaseModel):
     @property
     def name(self) -> str:
         """The task without its suite."""
-        return self.task.partition(":")[2] or self.task
+        return task_name(self.task)
+
+    @property
+    def paired(self) -> bool:
+        """Whether the seed draws the split, so that scores are compared in pairs of common seeds."""
+        return bool(self.split_checksums)
+
+    @property
+    def split(self) -> str:
+        """The start of the split's checksum; where the seed draws it, of how many seeds report.json holds one."""
+        drawn = len(self.split_checksums)
+        return f"drawn by the seed ({drawn} in report.json)" if drawn else self.split_checksum[:16]
 
 
 class Row(BaseModel):
@@ -106,3 +123,4 @@ class Report(BaseModel):
     skipped: list[Skipped]
     damaged: list[str]  # files that are no whole record, below the folder
     set_aside: list[str]  # records and failures that the plan has replaced
+    files: list[str] = []  # below the report's folder; the next report deletes those that it no longer has

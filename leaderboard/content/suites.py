@@ -27,6 +27,7 @@ class SuiteComparison(BaseModel):
     other: str
     tasks: list[str]
     difference: float  # mean over tasks of the difference in error removed
+    interval: Interval | None  # 95 %: the shifts that the sign flip does not reject; None where it rejects none
     sign_flip: Procedure  # "on tasks like these"
     p: float | None  # of the sign flip, two-sided
     p_holm: float | None  # over the other rows

@@ -102,17 +102,24 @@ function comparisonPart(context, place, task) {
       tested ? shownP(pHolm) : NOTHING,
     ];
   });
-  const some = full[others[0]];
+  const kinds = [...new Set(others.filter((other) => full[other]).map((other) => procedure(full[other])))];
   const notes = [
     verdict.refusal && ["No p-values: ", bdi(verdict.refusal), "."],
-    some && `${some.pairing === "paired" ? "Paired" : "Unpaired"} permutation test of the ${some.statistic}, ` + (some.exact ? `exact over ${counted(some.splits)} splits` :
-      `${counted(some.splits)} draws, generator seed ${some.generator_seed}`) + `; Holm over ${verdict.size} comparisons.`,
-    !some && ["Intervals and P(better) are in a report written with --focus ", bdi(label), "."],
+    kinds.length > 0 && `${kinds.join("; ")}; Holm over ${verdict.size} comparisons.`,
+    kinds.length === 0 && ["Intervals and P(better) are in a report written with --focus ", bdi(label), "."],
   ].filter(Boolean);
   return part(3, ["Against the focus ", bdi(label)],
     tableOf(["Gain of ", bdi(label), " in metric units; positive: it is better"],
       ["Other method", "Gain", "95 % interval", "P(better)", "p", "p (Holm)"], lines),
     bulletList(notes));
+}
+
+/** How one comparison was tested. */
+function procedure({ pairing, statistic, exact, splits, generator_seed: seed }) {
+  if (splits === 0) return "No test without a common seed";
+  const ways = pairing === "paired" ? "sign flips" : "splits";
+  const drawn = exact ? `exact over ${counted(splits)} ${ways}` : `${counted(splits)} draws, generator seed ${seed}`;
+  return `${pairing === "paired" ? "Paired" : "Unpaired"} permutation test of the ${statistic}, ${drawn}`;
 }
 
 function weightsPart(context, place, task) {
@@ -221,7 +228,7 @@ function oneRun({ board, data }, runs, task, k) {
     termList([
       ["Record", runs.file && bdi(`${folder}/${runs.file[k]}`)],
       ["Identity", bdi(runs.identity[k])],
-      ["Split checksum", bdi(task.split_checksum)],
+      ["Split checksum", bdi(task.split_checksums[runs.seed[k]] ?? task.split_checksum)],
       ["Finished", runs.finished?.[k] && bdi(runs.finished[k])],
       ...Object.entries(origin).map(([what, text]) => [bdi(what), bdi(text)]),
     ]),

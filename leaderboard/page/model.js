@@ -47,9 +47,12 @@ function judge(board, task, focus) {
   return { refusal, size: others.length, rows };
 }
 
-/** How much better the focus is than another row, metric units. */
+/** How much better the focus is than another row, metric units: where scores are paired, at their common seeds. */
 function gainOf(task, focus, other) {
-  const difference = task.entries[focus].summary.mean - task.entries[other].summary.mean;
+  const [one, two] = [task.entries[focus], task.entries[other]];
+  const both = new Set(one.runs.seed.filter((seed) => two.runs.seed.includes(seed)));
+  const common = task.paired && both.size > 0 ? both : null;
+  const difference = summaryOf(one, common).mean - summaryOf(two, common).mean;
   return task.higher_is_better ? difference : -difference;
 }
 

@@ -31,10 +31,10 @@ function comparisons(context) {
   const title = [bdi(label), " against each other method; positive: ", bdi(label), " is better"];
   if (label === board.focus) {
     if (suite.comparisons.length === 0) return null;
-    const heads = ["Method", "Tasks", "Difference", "On tasks like these: p (Holm)", "On exactly these: p (Holm)",
+    const heads = ["Method", "Tasks", "Difference", "95 % interval", "On tasks like these: p (Holm)", "On exactly these: p (Holm)",
       "P(improvement), 95 %"];
     return tableOf(title, heads, suite.comparisons.map((one) => [
-      bdi(one.other), String(one.tasks.length), percent(one.difference),
+      bdi(one.other), String(one.tasks.length), percent(one.difference), one.interval ? between(one.interval) : NOTHING,
       suite.no_marks ? NOTHING : shownP(one.p_holm),
       suite.no_marks ? NOTHING : shownP(one.p_stratified_holm),
       `${fixed(one.improvement.value, 2)} (${fixed(one.improvement.low, 2)} to ${fixed(one.improvement.high, 2)})`,

@@ -84,12 +84,15 @@ def _task(board: Board, task: TaskTable, curves: TaskCurves | None) -> dict[str,
     for curve in learning.values():
         _thin(curve, len(curve["done"]), ("done", "mean", "sd", "seeds"))
     return {
-        **task.model_dump(include={"task", "metric", "higher_is_better", "split_checksum", "no_ties"}),
+        **task.model_dump(
+            include={"task", "metric", "higher_is_better", "split_checksum", "split_checksums", "no_ties"}
+        ),
         "metric_name": metric_name(task.metric),
         "suite": task.suite,
         "name": task.name,
         "decimals": decimals(task),
         "baseline": _baseline(board, task),
+        "paired": task.paired,
         "entries": [_entry(entry) for entry in task.entries],
         "weights": [weights.get(label) for label in labels],
         "learning": [learning.get(label) for label in labels],

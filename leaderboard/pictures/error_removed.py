@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from leaderboard.content import Board, Estimate, SuiteRow
-from leaderboard.pictures.rows import baseline, by_rank, counted, percent, suite_table, suites, tables
+from leaderboard.content import Board, Estimate, SuiteRow, task_name
+from leaderboard.pictures.rows import baseline, by_rank, controls, counted, percent, suite_table, suites, tables
 from leaderboard.pictures.strips import strips
 from leaderboard.pictures.style import QUIET, Look, looks, plain
 
@@ -29,7 +29,7 @@ def title(board: Board, subject: str) -> str:
 
 def describe(board: Board, subject: str) -> str:
     """The aggregate of the best rows and of the focus method, or on how many tasks its interval is above zero."""
-    rows = [row for row in _rows(board, subject) if row.row not in _controls(board)]
+    rows = [row for row in _rows(board, subject) if row.row not in controls(board)]
     sentence = f"Share of fine-tuning's error removed on {counted(len(_names(board, subject)), 'task')}."
     whole = sorted((row for row in rows if row.iqm), key=lambda row: -row.iqm.value if row.iqm else 0.0)
     if whole:
@@ -113,11 +113,7 @@ def _rows(board: Board, suite: str) -> list[SuiteRow]:
 
 def _names(board: Board, suite: str) -> list[str]:
     table = suite_table(board, suite)
-    return [task.partition(":")[2] or task for task in table.tasks] if table else []
-
-
-def _controls(board: Board) -> set[str]:
-    return {row.label for row in board.rows if row.control_of is not None}
+    return [task_name(task) for task in table.tasks] if table else []
 
 
 def _words(estimate: Estimate) -> str:

@@ -15,6 +15,11 @@ def compared(board: Board) -> list[str]:
     return [row.label for row in board.rows if row.control_of is None]
 
 
+def controls(board: Board) -> set[str]:
+    """The rows that are."""
+    return {row.label for row in board.rows if row.control_of is not None}
+
+
 def baseline(board: Board) -> str | None:
     """The row of plain fine-tuning."""
     return next((row.label for row in board.rows if row.method == BASELINE), None)

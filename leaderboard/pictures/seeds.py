@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from leaderboard.content import Board, Entry
-from leaderboard.pictures.rows import axis_name, baseline, by_rank, counted, suites, tables
+from leaderboard.pictures.rows import axis_name, baseline, by_rank, controls, counted, suites, tables
 from leaderboard.pictures.strips import strips
 from leaderboard.pictures.style import QUIET, Look, looks, plain
 from leaderboard.tables.words import metric_name
@@ -32,10 +32,10 @@ def title(board: Board, subject: str) -> str:
 def describe(board: Board, subject: str) -> str:
     """The highest mean of each task and the place of the focus method."""
     found = tables(board, subject)
-    controls = {row.label for row in board.rows if row.control_of is not None}
+    null = controls(board)
     bests, places = [], []
     for table in found:
-        scored = [entry for entry in table.entries if entry.summary and entry.row not in controls]
+        scored = [entry for entry in table.entries if entry.summary and entry.row not in null]
         scored.sort(key=lambda e: e.summary.mean if e.summary else 0.0, reverse=table.higher_is_better)
         if scored and scored[0].summary:
             mean, row = scored[0].summary.mean, plain(scored[0].row)

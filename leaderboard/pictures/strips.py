@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from leaderboard.content import Board
 from leaderboard.pictures.layout import Panels, sheet
+from leaderboard.pictures.rows import controls
 from leaderboard.pictures.style import NAME, PALE, Look, dark, inches, looks, plain
 
 if TYPE_CHECKING:
@@ -24,17 +25,17 @@ def strips(
     board: Board, order: Sequence[str], titles: Sequence[str], heading: str, note: str
 ) -> tuple[Figure, list[Axes], dict[str, float]]:
     """Lay out a panel per title; return the figure, its axes and the height at which each row stands."""
-    controls = {row.label for row in board.rows if row.control_of is not None}
+    null = controls(board)
     shown = {label: looks(board)[label] for label in order}
     heights: dict[str, float] = {}
     for place, label in enumerate(order):
-        heights[label] = place + 0.5 * (label in controls)
+        heights[label] = place + 0.5 * (label in null)
     columns = _columns(len(titles))
     grid = Panels(
         len(titles), columns, width=1.7 if columns > 1 else 2.9, height=STEP * (max(heights.values()) + 1),
         left=max(inches(plain(label), NAME) for label in order) + 0.15, between=0.2,
     )  # fmt: skip
-    figure, axes = sheet(heading, f"{note} {CONTROLS_BELOW}" if controls & set(order) else note, grid)
+    figure, axes = sheet(heading, f"{note} {CONTROLS_BELOW}" if null & set(order) else note, grid)
     for place, (axis, name) in enumerate(zip(axes, titles, strict=True)):
         axis.set_title(plain(name, 24))
         axis.set_ylim(max(heights.values()) + 0.5, -0.5)
@@ -49,7 +50,7 @@ def strips(
             _names(axis, list(shown.values()), order, board.focus)
         if board.focus in heights:
             axis.axhspan(heights[board.focus] - 0.5, heights[board.focus] + 0.5, color=PALE, zorder=0, linewidth=0)
-        below = [height for label, height in heights.items() if label in controls]
+        below = [height for label, height in heights.items() if label in null]
         if below and min(below) > 0.5:
             axis.axhline(min(below) - 0.75, color="#B0B0B0", linewidth=0.6)
     return figure, axes, heights

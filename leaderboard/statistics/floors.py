@@ -10,11 +10,12 @@ from statistics import NormalDist
 import numpy as np
 
 from leaderboard.statistics.permutation import DRAWS, EXACT_LIMIT, intervals
-from leaderboard.statistics.signs import SIGN_LIMIT
+from leaderboard.statistics.signs import SIGN_LIMIT, sign_flip_interval
 
 ALPHA = 0.05  # a p-value, corrected where a family is tested, must not exceed it
 POWER = 0.8
-SIMULATED = 8  # seeds up to which the power is simulated, with
+SIMULATED = 8  # seeds up to which the power is simulated,
+SIMULATED_PAIRS = 12  # or pairs of them, whose test is coarser, with
 RUNS = 2_000
 
 
@@ -31,7 +32,7 @@ def smallest_p(n_a: int, n_b: int) -> float:
 
 def smallest_paired_p(n: int) -> float:
     """The smallest two-sided p of the sign flip of ``n`` differences, of seeds or of tasks."""
-    return 2 / 2**n if 2**n <= SIGN_LIMIT else 1 / (DRAWS + 1)
+    return min(1.0, 2 / 2**n) if 2**n <= SIGN_LIMIT else 1 / (DRAWS + 1)
 
 
 def largest_family(n: int) -> int:
@@ -100,9 +101,22 @@ def smallest_effect(sd: float, n: int, family: int) -> float | None:
         return None
     if n <= SIMULATED:
         return sd * _simulated_effect(n, family)
-    floor, freedom = smallest_p(n, n), 2 * n - 2
+    return sd * sqrt(2 / n) * _quantiles(smallest_p(n, n), family, 2 * n - 2)
+
+
+def smallest_paired_effect(sd: float, n: int, family: int) -> float | None:
+    """The same of the sign flip: the mean of ``n`` differences with this sd that is found with probability 0.8."""
+    if largest_paired_family(n) < family:
+        return None
+    if n <= SIMULATED_PAIRS:
+        return sd * _simulated_paired_effect(n, family)
+    return sd * sqrt(1 / n) * _quantiles(smallest_paired_p(n), family, n - 1)
+
+
+def _quantiles(floor: float, family: int, freedom: int) -> float:
+    """Of Student's t: of the largest level that a test with this smallest p attains, and of the power."""
     level = int(ALPHA / family / floor) * floor
-    return sd * sqrt(2 / n) * (_student(1 - level / 2, freedom) + _student(POWER, freedom))
+    return _student(1 - level / 2, freedom) + _student(POWER, freedom)
 
 
 @lru_cache(maxsize=64)
@@ -114,6 +128,15 @@ def _simulated_effect(n: int, family: int) -> float:
     generator = np.random.default_rng(0)
     a, b = generator.normal(size=(2, RUNS, n))
     found = intervals(a, b, generator=generator, level=1 - ALPHA / family)
+    return float(np.quantile([-ends[0] for ends in found if ends], POWER))
+
+
+@lru_cache(maxsize=64)
+def _simulated_paired_effect(n: int, family: int) -> float:
+    """The same of the sign flip, in standard deviations of the differences."""
+    generator = np.random.default_rng(0)
+    level = 1 - ALPHA / family
+    found = [sign_flip_interval(one, generator=generator, level=level) for one in generator.normal(size=(RUNS, n))]
     return float(np.quantile([-ends[0] for ends in found if ends], POWER))
 
 

@@ -1,4 +1,4 @@
-"""Tables from one table object: terminal, Markdown, HTML, LaTeX, CSV; as JSON, a table is its own model."""
+"""Tables from one table object: terminal, Markdown, HTML, LaTeX, CSV, JSON."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.files import write_atomic
 from leaderboard.content import Report
-from leaderboard.tables import csv, latex
+from leaderboard.tables import csv, html, latex
 from leaderboard.tables.outline import sections
 from leaderboard.tables.table import Column, Section, Table, TableCell, TableRow
 
@@ -20,7 +20,7 @@ def all_tables(report: Report) -> list[Table]:
 
 
 def write_tables(folder: Path, report: Report) -> list[Path]:
-    """Write ``folder/tables/NAME.csv`` and ``NAME.tex`` for every table, and return their paths.
+    """Write ``folder/tables/NAME`` as csv, html, json and tex for every table, and return the paths.
 
     Raises
     ------
@@ -28,7 +28,13 @@ def write_tables(folder: Path, report: Report) -> list[Path]:
     """
     paths = []
     for table in all_tables(report):
-        for ending, text in (("csv", csv.table(table)), ("tex", latex.table(table))):
+        formats = {
+            "csv": csv.table(table),
+            "html": html.table(table),
+            "json": table.model_dump_json(indent=1),
+            "tex": latex.table(table),
+        }
+        for ending, text in formats.items():
             path = folder / "tables" / f"{table.name}.{ending}"
             write_atomic(path, partial(Path.write_text, data=text, encoding="utf-8"))
             paths.append(path)

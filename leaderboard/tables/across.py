@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from string import ascii_lowercase
 
-from leaderboard.content import Board, SuiteComparison, SuiteTable
+from leaderboard.content import Board, SuiteComparison, SuiteTable, task_name
 from leaderboard.statistics.floors import ALPHA
-from leaderboard.tables.cells import estimate, number, p_value, words
+from leaderboard.tables.cells import estimate, interval, number, p_value, words
 from leaderboard.tables.suite import SCALE
 from leaderboard.tables.table import Column, Mark, Table, TableRow
 from leaderboard.tables.words import drawn, listed, slug
@@ -16,7 +16,7 @@ def comparisons_table(board: Board, suite: SuiteTable) -> Table | None:
     """The suite's tests; None without comparisons."""
     if not suite.comparisons:
         return None
-    names = ("difference", "p (sign flip)", "p (sign flip, Holm)", "p (stratified)", "p (stratified, Holm)")
+    tests = ("p (sign flip)", "p (sign flip, Holm)", "p (stratified)", "p (stratified, Holm)")
     refused = suite.no_marks is not None
     rows = [
         TableRow(
@@ -24,6 +24,7 @@ def comparisons_table(board: Board, suite: SuiteTable) -> Table | None:
                 words(found.other).model_copy(update={"mark": None if refused else _mark(found)}),
                 number(len(found.tasks), "d"),
                 number(found.difference, "+z.3f"),
+                interval(found.interval, "+z.3f"),
                 *(p_value(None if refused else p) for p in (found.p, found.p_holm)),
                 *(p_value(p) for p in (found.p_stratified, found.p_stratified_holm)),
                 estimate(found.improvement, ".2f"),
@@ -37,7 +38,7 @@ def comparisons_table(board: Board, suite: SuiteTable) -> Table | None:
         columns=[
             Column(key="other method", title="other method", align="left"),
             Column(key="tasks", title="tasks"),
-            *(Column(key=name, title=name) for name in names),
+            *(Column(key=name, title=name) for name in ("difference", "95 % interval", *tests)),
             Column(key="P(improvement)", title="P(improvement)"),
         ],
         rows=rows,
@@ -81,7 +82,13 @@ def _mark(found: SuiteComparison) -> Mark | None:
 
 def _notes(board: Board, suite: SuiteTable, marks: set[Mark | None]) -> list[str]:
     first = suite.comparisons[0]
-    lines = [f"Difference: mean over tasks of the difference in error removed, positive where {board.focus} is better."]
+    shifts = ""
+    if any(one.interval for one in suite.comparisons):
+        shifts = " 95 % interval: the differences that the sign flip does not reject, uncorrected."
+    lines = [
+        "Difference: mean over tasks of the difference in error removed, positive where "
+        f"{board.focus} is better.{shifts}"
+    ]
     lines.append(f"{SCALE}.")
     if suite.no_marks:
         lines.append(f"No p-values of the sign flip and no marks: {suite.no_marks}.")
@@ -99,7 +106,7 @@ def _notes(board: Board, suite: SuiteTable, marks: set[Mark | None]) -> list[str
             f"{_kinds(suite, True)}; Holm over {first.family_size} methods."
         )
     for one in suite.comparisons:
-        if left_out := [task.partition(":")[2] or task for task in suite.tasks if task not in one.tasks]:
+        if left_out := [task_name(task) for task in suite.tasks if task not in one.tasks]:
             lines.append(f"{one.other}: without {listed(left_out)}, where it or {board.focus} has no record.")
     lines.append(
         "P(improvement): mean over tasks of the probability that a run of the focus method beats a run of the other, "

@@ -30,7 +30,7 @@ def caption(board: Board, tasks: Sequence[TaskTable]) -> list[str]:
         lines.append(
             "Null controls learn from shuffled validation labels; they stand outside bold, marks and families."
         )
-    lines.append(f"Splits: {', '.join(f'{task.name} {task.split_checksum[:16]}' for task in tasks)}.")
+    lines.append(f"Splits: {', '.join(f'{task.name} {task.split}' for task in tasks)}.")
     return lines
 
 
@@ -77,10 +77,10 @@ def _budgets(tasks: Sequence[TaskTable]) -> list[str]:
 
 
 def _budget(budget: Mapping[str, int]) -> str:
-    return (
-        f"{budget['trials']:,} trials ({budget['pretraining_steps']:,} pretraining steps, "
-        f"at most {budget['finetuning_epochs']:,} fine-tuning epochs)"
-    )
+    parts = {"pretraining_steps": "{:,} pretraining steps", "finetuning_epochs": "at most {:,} fine-tuning epochs"}
+    known = [text.format(budget[name]) for name, text in parts.items() if name in budget]
+    trials = f"{budget['trials']:,} trials" if "trials" in budget else "unknown trials"
+    return f"{trials} ({', '.join(known)})" if known else trials
 
 
 def _directions(tasks: Sequence[TaskTable]) -> str:
@@ -117,7 +117,7 @@ def _marks(board: Board, tasks: Sequence[TaskTable]) -> list[str]:
         if effects:
             lines.append(
                 "Smallest difference that this many seeds find 80 % of the time (first step of Holm, "
-                f"t approximation, metric units): {', '.join(effects)}."
+                f"normal scores, metric units): {', '.join(effects)}."
             )
     against = f" against {board.focus}" if board.focus else ""
     return lines + [

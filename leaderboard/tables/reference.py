@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import isclose
 from statistics import fmean
 
-from leaderboard.content import Board, Interval, PublishedRow, PublishedScore, PublishedTable, TaskTable
+from leaderboard.content import Board, Interval, PublishedRow, PublishedScore, PublishedTable, TaskTable, task_name
 from leaderboard.tables.cells import interval, number
 from leaderboard.tables.table import NOTHING, Column, Table, TableCell, TableRow
 from leaderboard.tables.words import metric_name, slug
@@ -175,7 +175,7 @@ def _table(board: Board, table: PublishedTable) -> Table:
 
 
 def _names(tasks: Sequence[str]) -> dict[str, str]:
-    return {task: task.partition(":")[2] or task for task in tasks}
+    return {task: task_name(task) for task in tasks}
 
 
 def _printed(table: PublishedTable, row: PublishedRow, task: str) -> TableCell:

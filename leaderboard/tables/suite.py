@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from leaderboard.content import BASELINE, Board, Row, SuiteRow, SuiteTable, TaskTable
+from leaderboard.content import BASELINE, Board, Row, SuiteRow, SuiteTable, TaskTable, task_name
 from leaderboard.tables.captions import caption, origin
 from leaderboard.tables.cells import estimate, interval, number, score, words
 from leaderboard.tables.cost import over_all
@@ -59,7 +59,7 @@ def error_removed_table(board: Board, suite: SuiteTable) -> Table | None:
     """The share of fine-tuning's error that each row removes on each task; None where there is none."""
     if not any(value for row in suite.rows for value in row.error_removed):
         return None
-    names = [task.partition(":")[2] or task for task in suite.tasks]
+    names = [task_name(task) for task in suite.tasks]
     return Table(
         name=slug(board.protocol, suite.suite, "error-removed"),
         title=f"Error removed on {suite.suite} (protocol {board.protocol})",
@@ -139,5 +139,5 @@ def _missing(suite: SuiteTable) -> list[str]:
     lacking: dict[tuple[str, ...], list[str]] = {}
     for row in suite.rows:
         if row.missing:
-            lacking.setdefault(tuple(task.partition(":")[2] or task for task in row.missing), []).append(row.row)
+            lacking.setdefault(tuple(map(task_name, row.missing)), []).append(row.row)
     return [f"No aggregate for {listed(rows)}: no record on {listed(tasks)}." for tasks, rows in lacking.items()]

@@ -40,7 +40,7 @@ def test_the_report_is_printed_and_its_files_are_named(folder: Path) -> None:
     assert result.out.startswith((folder / "leaderboard.md").read_text())
     written = [line.removeprefix("wrote ") for line in result.out.splitlines() if line.startswith("wrote ")]
     assert written[:2] == [str(folder / "report.json"), str(folder / "leaderboard.md")]
-    assert f" tables as CSV and LaTeX in {folder / 'tables'}" in result.out
+    assert f" tables as CSV, HTML, JSON and LaTeX in {folder / 'tables'}" in result.out
     assert f" pictures as PNG and SVG in {folder}" in result.out
     pictures = json.loads((folder / "report.json").read_text())["boards"][0]["pictures"]
     assert pictures

@@ -36,6 +36,16 @@ def report(*tables: KeptTask, missing: int = 0, focus: str = "cp", protocol: str
     ).model_copy(deep=True)
 
 
+def test_splits_drawn_by_the_seed_are_compared_seed_by_seed() -> None:
+    old, new = report(table("demo:a", {"cp": [0.8]})), report(table("demo:a", {"cp": [0.8]}))
+    old.boards[0].tasks[0].split_checksums = {1: "one", 2: "two"}
+    # A new seed that comes first is no other split.
+    new.boards[0].tasks[0].split_checksums = {0: "nil", 1: "one", 2: "else"}
+    new.boards[0].tasks[0].split_checksum = "nil"
+    (board,) = changes.since(old, new).boards
+    assert board.alarms == ["demo:a: split checksum of seed 2 two, now else"]
+
+
 def test_nothing_changed() -> None:
     one = report(table("demo:a", {"cp": [0.8, 0.9]}))
     found = changes.since(one, one)

@@ -95,6 +95,7 @@ def test_two_records_of_one_cell_unless_the_plan_chooses(folder: Path) -> None:
         ({"marks": False}, "protocol", "small: marks is False here, True in 7 records"),
         ({"primary": "absent"}, "score", "no test roc_auc of the primary read-out 'absent'"),
         ({"scores": {"best-val": {"val": {"roc_auc": 0.5}}}}, "score", "no test roc_auc"),
+        ({"scores": {"best-val": {"test": {"roc_auc": 1e200}}}}, "score", "1e+200 is too large for a test roc_auc"),
     ],
 )
 def test_one_record_that_differs(folder: Path, values: dict[str, Any], kind: str, text: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 from leaderboard.compare import compare_with_focus, smallest_effect_seen
 from leaderboard.content import Entry, Summary
 from leaderboard.pairwise import mark_ties, pairwise
+from leaderboard.statistics.floors import smallest_paired_effect
 from leaderboard.statistics.holm import holm
 from leaderboard.task_tests import TaskTests
 
@@ -128,7 +129,7 @@ def test_smallest_effect_uses_the_shortest_sample() -> None:
     found, _ = compare_with_focus(entries, "focus", "family", TaskTests(True), marks=True)
     all_five = [entry("a", around(0.7, 5)), entry("focus", around(0.8, 5))]
     other, _ = compare_with_focus(all_five, "focus", "family", TaskTests(True), marks=True)
-    first, second = smallest_effect_seen(all_five, found), smallest_effect_seen(all_five, other)
+    first, second = (smallest_effect_seen(all_five, one, TaskTests(True)) for one in (found, other))
     assert first == second
     assert first is not None
     assert first > 0
@@ -212,3 +213,52 @@ def test_pairs_need_two_rows_and_a_protocol_with_significance() -> None:
     assert found is not None
     assert found.p == [[None, None], [None, None]]
     assert "no significance" in (found.no_marks or "")
+
+
+def paired_rows() -> list[Entry]:
+    """Ten splits that decide most of a score; of "other" the first three seeds, which are the easiest, lack."""
+    generator = np.random.default_rng(0)
+    splits = 0.8 - 0.02 * np.arange(10)
+    focus, other = splits + 0.01 + generator.normal(0, 0.002, 10), splits + generator.normal(0, 0.002, 10)
+    rows = [entry("focus", focus.tolist()), entry("other", other.tolist())]
+    lost = rows[1].summary
+    assert lost
+    rows[1].summary = lost.model_copy(
+        update={"scores": lost.scores[3:], "seeds": lost.seeds[3:], "identities": lost.identities[3:], "n": 7,
+                "mean": float(other[3:].mean())}
+    )  # fmt: skip
+    return rows
+
+
+def test_a_paired_comparison_is_of_the_common_seeds_alone() -> None:
+    rows = paired_rows()
+    ((found,), _) = compare_with_focus(rows, "focus", "family", TaskTests(True, paired=True), marks=True)
+    focus, other = rows[0].summary, rows[1].summary
+    assert focus
+    assert other
+    gains = np.array(focus.scores[3:]) - np.array(other.scores)
+    assert found.effect == pytest.approx(gains.mean())
+    assert found.effect < 0.02 < focus.mean - other.mean  # the seeds that lack would count as a gain
+    assert found.interval is not None
+    assert found.interval.low <= found.effect <= found.interval.high
+    assert (found.n_focus, found.n_other, found.splits) == (7, 7, 2**7)
+    assert found.identities_focus == focus.identities[3:]
+
+
+def test_the_smallest_effect_of_pairs_is_that_of_their_differences() -> None:
+    rows, tests = paired_rows(), TaskTests(True, paired=True)
+    found, _ = compare_with_focus(rows, "focus", "family", tests, marks=True)
+    focus, other = rows[0].summary, rows[1].summary
+    assert focus
+    assert other
+    sd = float(np.std(np.array(focus.scores[3:]) - np.array(other.scores), ddof=1))
+    assert smallest_effect_seen(rows, found, tests) == pytest.approx(smallest_paired_effect(sd, 7, 1))
+
+
+def test_pairs_without_enough_common_seeds_are_said_to_have_few() -> None:
+    rows = paired_rows()
+    lost = rows[1].summary
+    assert lost
+    rows[1].summary = lost.model_copy(update={"seeds": list(range(8, 15))})
+    said = mark_ties(rows, TaskTests(True, paired=True), marks=True)
+    assert said == "too few seeds to separate any method from the best (2); 6 seeds are needed"

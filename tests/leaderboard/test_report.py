@@ -135,11 +135,48 @@ def test_heavy_libraries_are_not_imported() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_a_report_removes_the_tables_and_pictures_of_an_earlier_one(folder: Path) -> None:
-    for name in ("tables/old.csv", "tables/old.tex", "pictures/old.png", "pictures/old.svg"):
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).touch()
-    (folder / "tables" / "my notes.txt").touch()
-    paths = write([folder])
-    found = {path for name in ("tables", "pictures") for path in (folder / name).iterdir()}
-    assert found == {path for path in paths if path.parent != folder} | {folder / "tables" / "my notes.txt"}
+def test_a_report_removes_the_tables_and_pictures_of_an_earlier_one_and_nothing_else(folder: Path) -> None:
+    mine = [folder / name for name in ("tables/mine.csv", "pictures/photo.png", "page/pictures/photo.svg", "a.csv")]
+    for path in mine:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    earlier = write([folder], html=True)
+    for path in folder.glob("records/*/moleculenet-esol/*"):
+        path.unlink()
+    plan(folder, [], METHODS, TASKS[:1])
+    paths = write([folder], html=True)
+    assert all(path.exists() for path in [*mine, *paths])
+    outdated = set(earlier) - set(paths)
+    assert {"small-moleculenet-esol.csv", "weights-moleculenet-esol.svg"} < {path.name for path in outdated}
+    assert not any(path.exists() for path in outdated)
+
+
+def test_a_report_without_a_page_leaves_the_page_as_it_is(folder: Path) -> None:
+    page = [path for path in write([folder], html=True) if "page" in path.parts]
+    write([folder])
+    assert all(path.exists() for path in page)
+    for path in folder.glob("records/*/moleculenet-esol/*"):
+        path.unlink()
+    plan(folder, [], METHODS, TASKS[:1])
+    new = write([folder], html=True)
+    assert {path.name for path in page if not path.exists()} == {path.name for path in set(page) - set(new)} != set()
+
+
+@pytest.mark.parametrize("files", [["a.csv", "../a.csv", "tables/../a.csv", "/a.csv", "report.txt"], "a.csv", [[]], 3])
+def test_no_list_of_files_makes_a_report_delete_others(folder: Path, files: object) -> None:
+    for path in (folder / "a.csv", folder / "report.txt", folder.parent / "a.csv"):
+        path.touch()
+    (folder / "tables").mkdir()
+    (folder / "report.json").write_text(json.dumps({"files": files}))
+    write([folder])
+    assert all(path.exists() for path in (folder / "a.csv", folder / "report.txt", folder.parent / "a.csv"))
+
+
+def test_splits_that_the_seed_draws_are_all_in_the_file(tmp_path: Path) -> None:
+    for method in ("finetune", "cp"):
+        save(tmp_path, [record(method, "glue:rte", s, 0.8, paired=True, split_checksum=f"c{s}") for s in (2, 0, 1)])
+    paths = write([tmp_path])
+    (task,) = Report.model_validate_json(paths[0].read_text()).boards[0].tasks
+    assert task.split_checksums == {0: "c0", 1: "c1", 2: "c2"}
+    assert task.split_checksum == "c0"
+    assert "Splits: rte drawn by the seed (3 in report.json)." in paths[1].read_text()

@@ -10,7 +10,7 @@ import pytest
 from leaderboard.content import Board, Cost, SuiteTable
 from leaderboard.report import build
 from leaderboard.statistics.floors import smallest_paired_p
-from leaderboard.statistics.signs import sign_flip
+from leaderboard.statistics.signs import sign_flip, sign_flip_interval
 from leaderboard.summary import suite_cost
 from tests.leaderboard.fabricate import LARGE_METHODS, grid, large, record, save
 
@@ -52,6 +52,10 @@ def test_the_sign_flip_is_that_of_the_task_means(eight: SuiteTable) -> None:
         expected = sign_flip(differences, generator=np.random.default_rng(0))
         assert comparison.difference == pytest.approx(differences.mean())
         assert comparison.p == expected.p == smallest_paired_p(8)
+        ends = sign_flip_interval(differences, generator=np.random.default_rng(0))
+        assert comparison.interval is not None
+        assert (comparison.interval.low, comparison.interval.high) == pytest.approx(ends)
+        assert (comparison.interval.low > 0) == (comparison.difference > 0)
         assert comparison.p_holm == pytest.approx(2 * expected.p)
         assert comparison.p_stratified is not None
         assert comparison.p_stratified <= 0.001
@@ -67,6 +71,30 @@ def test_groups_of_neighbours(eight: SuiteTable) -> None:
     assert ranking.no_groups is None
     assert ranking.groups == []  # all three are separated: 3 pairs x 0.0078 <= 0.05
     assert ranking.family_size == 3
+
+
+def test_paired_tasks_count_the_common_seeds_alone(tmp_path: Path) -> None:
+    """Of cp the easiest splits lack, which says nothing about cp: it is as good as fine-tuning."""
+    cells = [
+        record(method, f"glue:{name}", seed, 0.9 - 0.05 * seed + gain, paired=True, split_checksum=f"{seed}")
+        for name in "abcdefgh"
+        for method, gain in (("finetune", 0.0), ("cp", 0.0), ("tapweight", 0.01))
+        for seed in range(8)
+        if method != "cp" or seed > 3
+    ]
+    board = board_of(tmp_path, cells)
+    (suite,) = board.suites
+    error = 1 - np.mean([0.9 - 0.05 * seed for seed in range(8)])
+    for comparison in suite.comparisons:
+        assert comparison.difference == pytest.approx(0.01 / error)
+        assert (
+            len(comparison.identities_focus)
+            == len(comparison.identities_other)
+            == 8 * (4 if comparison.other == "cp" else 8)
+        )
+    assert suite.ranking
+    cp, finetune = (suite.ranking.rows.index(name) for name in ("cp", "finetune"))
+    assert suite.ranking.p_holm[cp][finetune] == 1.0
 
 
 def test_two_tasks_allow_aggregates_but_no_marks(tmp_path: Path) -> None:

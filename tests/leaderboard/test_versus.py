@@ -158,7 +158,7 @@ def test_paired_scores(tmp_path: Path) -> None:
     assert (task.comparison.pairing, task.comparison.splits) == ("paired", 256)
     flips = [abs(np.dot(signs, gains)) >= abs(gains.sum()) - 1e-12 for signs in itertools.product((1, -1), repeat=8)]
     assert task.comparison.p == pytest.approx(np.mean(flips))
-    assert task.needed == needed_seeds(gains.mean(), np.std(gains, ddof=1) / np.sqrt(2), paired=True)
+    assert task.needed == needed_seeds(gains.mean(), np.std(gains, ddof=1), paired=True)
     assert task.comparison.seed_correlation is not None
     assert task.comparison.seed_correlation > 0.9
 

@@ -80,7 +80,11 @@ def other_readout(path: Path) -> None:
     change(path, primary="absent")
 
 
-@pytest.mark.parametrize("damage", [nan, missing, empty, as_folder, nested, other_readout])
+def huge(path: Path) -> None:
+    change(path, scores={"best-val": {"test": {"roc_auc": -1e200}}})
+
+
+@pytest.mark.parametrize("damage", [nan, missing, empty, as_folder, nested, other_readout, huge])
 def test_a_damaged_record_is_named_and_its_cell_missing(folder: Path, damage: Callable[[Path], None]) -> None:
     path = file(folder)
     damage(path)
@@ -172,7 +176,8 @@ def test_an_empty_folder_has_an_empty_report_and_nothing_to_check(tmp_path: Path
 def test_a_folder_that_does_not_exist(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("")
     for asked in ([tmp_path / name], [tmp_path, tmp_path / name]):
-        with pytest.raises(RequestError, match=rf"--out: expected the folder of a run, got '\S*{name}'"):
+        what = "does not exist" if name == "absent" else "is a file"
+        with pytest.raises(RequestError, match=rf"--out: expected the folder of a run, got '\S*{name}', which {what}"):
             build(asked)
 
 
@@ -230,3 +235,30 @@ def test_trajectories_of_no_shape_are_damage(folder: Path) -> None:
     path.write_text(json.dumps(content))
     assert scan(folder).damaged == [path]
     assert read_folders([folder]).damaged == [path.relative_to(folder).as_posix()]
+
+
+def test_a_huge_readout_that_is_not_primary_is_left_out(folder: Path) -> None:
+    scores = {"best-val": {"test": {"roc_auc": 0.8}}, "last": {"test": {"roc_auc": 1e200}}}
+    change(file(folder), scores=scores)
+    paths = write([folder])
+    assert '"last"' not in paths[0].read_text()
+
+
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [({"trials": 3}, "cp: 3 trials, chosen"), ({"else": 1}, "cp: unknown trials, chosen")],
+)
+def test_a_budget_without_its_usual_parts(folder: Path, budget: dict[str, int], said: str) -> None:
+    for seed in range(5):
+        change(file(folder, "cp", seed), budget=budget)
+    assert said in render(build([folder]))
+
+
+def test_a_trajectory_without_objectives_is_none(folder: Path) -> None:
+    nothing = {"objectives": [], "steps": [4], "weights": [[]], "alignment": [], "losses": []}
+    for seed in range(5):
+        change(file(folder, "cp", seed), trajectory=nothing)
+    write([folder])
+    board = board_of(build([folder]))
+    assert "cp" not in [curve.row for curve in board.curves[0].weights]
+    assert "cp" not in [learned.row for learned in board.tasks[0].learned]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from leaderboard.content import Interval, Report
-from tests.leaderboard.fabricate import grid, large
+from tests.leaderboard.fabricate import grid, large, record
 from tests.leaderboard.page.conftest import METHODS, TASKS, Opened
 from tests.leaderboard.page.reports import report_of
 
@@ -159,3 +160,22 @@ def test_a_run_without_a_validation_score_leaves_its_place_empty(opened: Opened,
     )
     assert dialog.locator(".dot.own").count() == 2
     assert dialog.locator(".dot.validation").count() <= 1
+
+
+def test_gains_of_paired_scores_are_those_at_the_common_seeds(opened: Opened, tmp_path: Path) -> None:
+    """A seed that one method lacks says something about its split, and nothing about the methods."""
+    levels = {seed: 0.9 - 0.05 * seed for seed in range(8)}
+    cells = [
+        record(method, "demo:a", seed, level + gain, paired=True, split_checksum=str(seed))
+        for method, gain in (("finetune", 0.0), ("tapweight", 0.01))
+        for seed, level in levels.items()
+        if method == "tapweight" or seed > 1
+    ]
+    report = report_of(tmp_path, cells)
+    for focus, gain in (("tapweight", "+0.010"), ("finetune", "−0.010")):
+        page = opened(report, f"#focus={focus}")
+        page.locator("tr", has=page.get_by_text(focus, exact=True)).locator("button.cell").first.click()
+        part = page.get_by_role("dialog").locator("section", has_text="Against the focus")
+        assert part.locator("tbody td").first.text_content() == gain
+    page.get_by_role("dialog").get_by_label("Seed", exact=True).select_option("7")
+    assert page.get_by_role("dialog").locator("dd", has_text=re.compile("^7$")).count() == 1  # the split of that seed

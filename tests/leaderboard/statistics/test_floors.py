@@ -19,10 +19,11 @@ from leaderboard.statistics.floors import (
     shown,
     smallest_effect,
     smallest_p,
+    smallest_paired_effect,
     smallest_paired_p,
 )
 from leaderboard.statistics.permutation import two_sample, two_samples
-from leaderboard.statistics.signs import sign_flip
+from leaderboard.statistics.signs import sign_flip, sign_flips
 
 TABLE = [
     (3, 20, 0.10, 0, 0.25),
@@ -126,6 +127,30 @@ def test_smallest_effect_is_found_four_times_in_five(n: int, family: int, runs: 
     a, b = generator.normal(effect, 1, (runs, n)), generator.normal(0, 1, (runs, n))
     found = np.mean([outcome.p <= 0.05 / family for outcome in two_samples(a, b, generator=generator)])
     assert found == pytest.approx(0.8, abs=0.04)
+
+
+@pytest.mark.parametrize(
+    ("n", "family", "runs"),
+    [(6, 1, 4_000), (7, 3, 4_000), (8, 6, 4_000), (10, 10, 2_000), (12, 100, 500), (14, 1, 100)],
+)
+def test_smallest_paired_effect_is_found_four_times_in_five(n: int, family: int, runs: int) -> None:
+    effect = smallest_paired_effect(1.0, n, family)
+    assert effect is not None
+    differences = np.random.default_rng(1).normal(effect, 1, (runs, n))
+    outcomes = sign_flips(differences, generator=np.random.default_rng(0))
+    found = np.mean([outcome.p <= 0.05 / family for outcome in outcomes])
+    assert found == pytest.approx(0.8, abs=0.04 if runs > 1_000 else 0.1)
+
+
+def test_smallest_paired_effect_scales_with_the_spread_and_needs_enough_pairs() -> None:
+    assert smallest_paired_effect(0.02, 8, 3) == pytest.approx(0.02 * (smallest_paired_effect(1.0, 8, 3) or 0.0))
+    assert smallest_paired_effect(1.0, 5, 1) is None
+    assert smallest_paired_effect(1.0, 6, 2) is None
+
+
+def test_no_p_value_is_larger_than_one() -> None:
+    assert smallest_paired_p(0) == smallest_paired_p(1) == 1.0
+    assert (paired_refusal([0], "seed") or "").startswith("0 seeds allow p >= 1.00, ")
 
 
 def test_smallest_effect_scales_with_the_spread_and_falls_with_the_seeds() -> None:

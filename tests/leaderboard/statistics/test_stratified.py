@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import combinations, product
 
 import numpy as np
@@ -96,3 +97,29 @@ def test_tasks_must_match() -> None:
     for a, b in (([], []), ([np.ones(2)], []), ([np.ones(0)], [np.ones(2)]), ([np.array([np.nan])], [np.ones(2)])):
         with pytest.raises(ValueError, match="expected"):
             run(a, b)
+
+
+def test_paired_tasks_exchange_scores_within_their_pairs_alone() -> None:
+    generator = np.random.default_rng(3)
+    splits = generator.normal(0, 1, (2, 6))  # far larger than the gain
+    a, b = [splits[0] + 0.05, splits[1] + 0.05], list(splits)
+    run = partial(stratified.stratified_permutation, a, b, draws=4_000)
+    unpaired = run(generator=np.random.default_rng(0))
+    paired = run(generator=np.random.default_rng(0), paired=[True, True])
+    assert unpaired.p > 0.5
+    assert (paired.pairing, unpaired.pairing) == ("paired", "unpaired")
+    # All 12 signs must agree: 2 of 4,096 patterns are as extreme.
+    assert paired.p < 0.003
+    with pytest.raises(ValueError, match="as many scores on both sides"):
+        stratified.stratified_permutation([[1, 2]], [[1]], generator=generator, paired=[True])
+
+
+def test_the_paired_null_is_rejected_as_often_as_promised() -> None:
+    generator = np.random.default_rng(5)
+    runs, rejected = 600, 0
+    for _ in range(runs):
+        splits = generator.normal(0, 3, (3, 5))
+        a, b = list(splits + generator.normal(0, 1, (3, 5))), list(splits + generator.normal(0, 1, (3, 5)))
+        found = stratified.stratified_permutation(a, b, generator=generator, draws=199, paired=[True] * 3)
+        rejected += found.p <= 0.05
+    assert abs(rejected / runs - 0.05) < 3.9 * (0.05 * 0.95 / runs) ** 0.5

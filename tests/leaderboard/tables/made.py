@@ -146,6 +146,7 @@ def suite(tasks: Sequence[str] = TASKS, methods: Sequence[str] = METHODS, **chan
             other=row,
             tasks=list(tasks),
             difference=0.1 * (len(methods) - 1 - place),
+            interval=Interval(low=0.05, high=0.1 * (len(methods) - place)),
             sign_flip=FLIPS,
             p=0.0078,
             p_holm=0.0156,

@@ -269,7 +269,7 @@ def test_tables_too_large_to_read_are_named_and_written(tmp_path: Path) -> None:
     text = render(report)
     assert text.index("| m0 ") < text.index("In files of their own: ")
     assert "tables/small-moleculenet-task20.csv" in text
-    assert "95 % interval |" not in text
+    assert "gain / sd |" not in text
     assert len(text.splitlines()) < 250
     aside = [table.name for section in sections(report) if section.aside for table in section.tables]
     written = {path.name for path in write_tables(tmp_path, report)}
