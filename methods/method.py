@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from methods.stage import Stage
     from tasks.settings import Section
 
-BACKBONES = ("resnet18", "analytic")  # a method that knows no modality runs on all
+BACKBONES = ("resnet18", "roberta", "analytic")  # a method that knows no modality runs on all
 
 Stages = Callable[["Settings"], Sequence["Stage"]]
 Names = Callable[["Section | None"], Sequence[str]]

@@ -9,6 +9,7 @@ from pydantic import Field, SerializeAsAny, model_validator
 from tasks.settings import Section, Share, TaskSettings
 
 Own = TypeVar("Own", bound=Section)
+Schedule = Literal["constant", "linear", "cosine", "step"]  # two end at 0; step: times 0.9, thirty times, evenly
 
 
 class OptimiserSettings(Section):
@@ -19,7 +20,7 @@ class OptimiserSettings(Section):
     momentum: float = Field(ge=0, lt=1, default=0.0)  # sgd only
     weight_decay: float = Field(ge=0)
     clip: float | None = Field(gt=0, default=None)  # largest norm of the gradient
-    schedule: Literal["constant", "cosine", "step"]  # cosine ends at 0; step: times 0.9, thirty times, evenly
+    schedule: Schedule
     warmup: Share = 0.0  # leading part of the steps with a linear rise
 
 
@@ -88,7 +89,7 @@ class UpperLevelSettings(Section):
     alignment: Literal["raw", "ema", "cosine"]  # q as it is, over the root of a running mean of q squared, or cosine
     ema_decay: float = Field(ge=0, lt=1, default=0.9)
     rate: float = Field(ge=0)  # eta_alpha: 2 gamma lr_alpha for three levels, lr_alpha for two
-    rate_schedule: Literal["constant", "step"]
+    rate_schedule: Schedule
     idle: tuple[str, ...] = ()  # objectives that are the constant 0 and keep their weight
 
 
@@ -124,7 +125,7 @@ class HeadOptimiserSettings(OptimiserSettings):
     lr: float = Field(ge=0, default=1e-3)
     weight_decay: float = Field(ge=0, default=0.1)
     clip: float | None = Field(gt=0, default=1.0)
-    schedule: Literal["constant", "cosine", "step"] = "cosine"  # TARTAN: linear, to 0 as well
+    schedule: Schedule = "cosine"  # TARTAN: linear, to 0 as well
     warmup: Share = 0.06
 
 

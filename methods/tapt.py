@@ -52,9 +52,10 @@ def tapt(settings: Settings) -> list[Stage]:
     options=DaptSettings,
 )
 def dapt(settings: Settings) -> list[Stage]:
-    """Continued pretraining on the corpus, which on molecules plays the part of the domain, then fine-tuning.
+    """Continued pretraining on the domain's inputs, then fine-tuning.
 
-    With the settings of ``continued`` this is ``cp`` with equal weights, and shares its artifact.
+    Where a task has none, as on molecules, the corpus plays the part of the domain; with the settings of
+    ``continued`` this is then ``cp`` with equal weights, and shares its artifact.
     """
     from methods.stages.continued import Continued
     from methods.stages.finetune import FineTune
@@ -62,7 +63,7 @@ def dapt(settings: Settings) -> list[Stage]:
     from methods.weighting.rule import Rule
 
     phase, rule = settings.own(DaptSettings).on(settings.continued), Rule(Fixed, {"s": []})  # as cp has it
-    return [Continued(phase, rule), FineTune(settings.finetune)]
+    return [Continued(phase, rule, source="domain"), FineTune(settings.finetune)]
 
 
 @method(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -128,8 +129,17 @@ def _valid(model: type[Model], content: dict[str, Any], where: str) -> Model:
         first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
         field = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            raise RequestError(
-                f"{where}: field {field!r} is not known; {nearest(field, model.model_fields)}"
-            ) from error
+            *inside, name = first["loc"]
+            known = nearest(str(name), _fields(model, inside))
+            raise RequestError(f"{where}: field {field!r} is not known; {known}") from error
         got = "" if first["type"] in ("missing", "value_error") else f", got {first['input']!r}"
         raise RequestError(f"{where}: {f'field {field!r}: ' if field else ''}{first['msg']}{got}") from error
+
+
+def _fields(model: type[BaseModel], places: Sequence[int | str]) -> list[str]:
+    """Return the fields of the model that stands at ``places`` inside ``model``."""
+    for place in (place for place in places if place in model.model_fields):
+        annotation = model.model_fields[str(place)].annotation
+        inside = (annotation, *get_args(annotation))
+        model = next(one for one in inside if isinstance(one, type) and issubclass(one, BaseModel))
+    return list(model.model_fields)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Metric = Literal[
     "roc_auc", "rmse", "mae", "accuracy", "macro_f1", "micro_f1", "matthews", "pearson", "spearman", "pearson_spearman"
@@ -15,6 +15,7 @@ SCORED_BY = {
     "regression": {"rmse", "mae", "pearson", "spearman", "pearson_spearman"},
 }
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]  # no colon or comma: they separate names in requests
+Columns = Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)]
 
 
 class TextFile(BaseModel):
@@ -25,7 +26,9 @@ class TextFile(BaseModel):
     file: str  # path below the mirror
     sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$")  # of the uncompressed content, see tasks.sources
     rows: int = Field(gt=0)  # usable rows (lines of unlabelled text) that it gives
-    url: str = ""  # public address, tried after the mirror
+    url: str = ""  # public address, tried after the mirror; "ARCHIVE.zip#MEMBER" for a file in an archive
+    header: tuple[str, ...] = ()  # where it differs from that of the task's other files
+    first: Columns = ()  # likewise
 
 
 class TextData(BaseModel):
@@ -35,7 +38,7 @@ class TextData(BaseModel):
 
     format: Literal["tsv", "csv", "jsonl"]  # tsv: no quoting at all, as GLUE's files; csv: quoted
     header: tuple[str, ...] = ()  # the columns of a file that does not name them
-    first: str  # column of the text, or of the first of a pair
+    first: Annotated[Columns, Field(min_length=1)]  # column of the text, or of the first of a pair; several are joined
     second: str = ""  # column of the second of a pair
     label: str  # column
     classes: tuple[str, ...] = ()  # the labels as written, in the order of the outputs; none for values
@@ -61,7 +64,7 @@ class TaskInfo(BaseModel):
     file: str = ""  # path below the mirror, or "KIND:NAME" for data that is computed; of text see below
     sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$")  # of the uncompressed content, see tasks.sources
     smiles: str = "smiles"  # column
-    targets: tuple[str, ...] = ()  # columns
+    targets: tuple[str, ...] = ()  # columns; of values of text it is text.label
     duplicates: Literal["keep", "first"] = "keep"  # rows that repeat a SMILES string
     rows: int = Field(gt=0)  # usable rows that the file gives
     paper_rows: int | None = None
@@ -85,11 +88,20 @@ class TaskInfo(BaseModel):
             raise ValueError("a task needs file and targets, or inputs: text and the section text")
         if self.text and (self.kind == "classes") != bool(self.text.classes):
             raise ValueError("text.classes: expected labels for kind classes, and none otherwise")
+        if self.text and self.text.classes and not 1 < len(set(self.text.classes)) == len(self.text.classes):
+            raise ValueError("text.classes: expected two labels or more, each once")
         if self.text and (
             self.split not in ("official", "seeded") or (self.split == "official") != bool(self.text.val)
         ):
             raise ValueError("split: expected official with text.val, or seeded without")
+        if self.text and self.text.domain and not self.text.domain.sha256:
+            raise ValueError("text.domain: expected sha256, by which results know the text that they were trained on")
+        if self.text and self.kind == "regression" and not self.targets:
+            object.__setattr__(self, "targets", (self.text.label,))  # the name of the value, once said
         return self
+
+    def __hash__(self) -> int:
+        return hash(self.id)  # the names of a text task's test files are a dict, which has no hash
 
     @property
     def id(self) -> str:

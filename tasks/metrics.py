@@ -74,7 +74,8 @@ def _regression(info: TaskInfo, labels: Array, predictions: Array, train_sigma: 
     rmse = np.sqrt(np.nanmean(error**2, axis=0))
     mae = np.nanmean(np.abs(error), axis=0)
     scores = {"rmse": float(rmse.mean()), "mae": float(mae.mean())}
-    names = np.array(info.targets)[used]
+    # A text task has one column of labels, which needs no name.
+    names = np.array(info.targets or ("label",))[used]
     if train_sigma is not None:
         sigma = train_sigma[used]
         flat = names[~(sigma > 0)]

@@ -18,7 +18,7 @@ from tasks.sealed import TestSplitError as TestSplitError
 from tasks.spec import ProblemSpec
 
 Batch = Mapping[str, Tensor]
-Source = Literal["corpus", "task", "train", "val", "val-null"]
+Source = Literal["corpus", "domain", "task", "train", "val", "val-null"]
 Scores = dict[str, float]
 
 
@@ -80,7 +80,7 @@ class Problem(ABC):
     def objective_terms(
         self, encoder: nn.Module, heads: nn.ModuleDict, batch: Batch, idle: Collection[str] = ()
     ) -> list[Tensor]:
-        """Return the n losses of a "corpus" or "task" batch, each a scalar, from as few encoder passes as possible.
+        """Return the n losses of an unlabelled batch, each a scalar, from as few encoder passes as possible.
 
         The objectives in ``idle`` are the constant 0, and encoder passes that only they need are left out.
         """
@@ -115,7 +115,8 @@ class Problem(ABC):
     def stream(self, source: Source, batch_size: int, purpose: str) -> BatchStream:
         """Return the batches of ``source``.
 
-        "corpus": unlabelled. "task": the inputs of the training part, as unlabelled ones.
+        "corpus": unlabelled. "domain": unlabelled, of the task's domain; only where ``spec.domain`` names one.
+        "task": the inputs of the training part, as unlabelled ones.
         "train": labelled, augmented. "val": labelled, not augmented.
         "val-null": as "val", its labels permuted once among the validation examples (a control).
         """

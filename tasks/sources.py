@@ -7,8 +7,10 @@ import hashlib
 import json
 import re
 import tempfile
+import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 from bench.errors import NotPreparedError, RequestError
 from bench.files import home, write_atomic, write_json
@@ -24,7 +26,8 @@ def locate(file: str, *, sha256: str = "", url: str = "", mirror: str | None = N
     file: path below the mirror, such as ``moleculenet/bace.csv.gz``; it is kept under the same path in the cache.
     sha256: of the uncompressed content with LF line ends and no blank lines, so that a mirror may compress
         anew and a public file may have other line ends; empty to check the compression alone.
-    url: public address, tried after the mirror; it need not be gzipped.
+    url: public address, tried after the mirror; it need not be gzipped. ``ARCHIVE.zip#MEMBER`` names a file in an
+        archive, which is kept beside the cache for the other files in it.
     mirror: a folder or an http(s) address that holds ``file``.
     download: whether addresses may be used. A folder is always used.
 
@@ -68,13 +71,42 @@ def locate(file: str, *, sha256: str = "", url: str = "", mirror: str | None = N
     raise NotPreparedError(f"{file}: not found; looked at {', '.join(looked)}; run: {COMMAND}")
 
 
-def _download(address: str) -> bytes:
-    import pooch
+def forget(file: str) -> None:
+    """Remove a file from the cache, so that the next :func:`locate` takes the one of the mirror or the address."""
+    path = home() / "data" / file
+    path.unlink(missing_ok=True)
+    _sidecar(path).unlink(missing_ok=True)
 
+
+def _download(address: str) -> bytes:
+    archive, _, member = address.partition("#")
+    if member:
+        return _download_member(archive, member)
     with tempfile.TemporaryDirectory() as folder:
         fetched = Path(folder) / "file"
-        pooch.HTTPDownloader(timeout=60)(address, str(fetched), None)
+        _fetch(address, fetched)
         return fetched.read_bytes()
+
+
+def _download_member(address: str, member: str) -> bytes:
+    """Return one file of a zip archive; raises OSError if the archive is damaged or lacks it."""
+    path = home() / "downloads" / PurePosixPath(urlsplit(address).path).name
+    if not path.is_file():
+        write_atomic(path, lambda temporary: _fetch(address, temporary))
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(member)
+    except KeyError as error:
+        raise OSError(f"no file {member} in the archive") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        path.unlink()  # the next attempt fetches it anew
+        raise OSError(f"a damaged archive: {error}") from error
+
+
+def _fetch(address: str, path: Path) -> None:
+    import pooch
+
+    pooch.HTTPDownloader(timeout=60)(address, str(path), None)
 
 
 def _verify(file: str, source: Path | str, raw: bytes, sha256: str) -> bytes:

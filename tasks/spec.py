@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tasks.info import TaskInfo
@@ -21,3 +21,4 @@ class ProblemSpec:
     corpus: Mapping[str, Any]  # unlabelled examples, their labels, the views made of them
     objectives: tuple[str, ...]
     seed: int
+    domain: Mapping[str, Any] = field(default_factory=dict)  # unlabelled examples of the task's domain, if it has any

@@ -48,10 +48,10 @@ def prepare_pairs(
     fitting: Iterable[Pair], rules: Protocol, *, mirror: str | None, download: bool, workers: int
 ) -> None:
     """Prepare everything that cells of these pairs read; once for all that share their data settings."""
-    groups: dict[tuple[str, str, str], list[Pair]] = {}
+    groups: dict[tuple[str, ...], list[Pair]] = {}
     for name, task, backbone in fitting:
         settings = rules.resolve(METHODS.get(name), task, backbone).settings
-        group = (backbone, settings.corpus.model_dump_json(), settings.image.model_dump_json())
+        group = (backbone, *(part.model_dump_json() for part in (settings.corpus, settings.image, settings.text)))
         groups.setdefault(group, []).append((name, task, backbone))
     for members in groups.values():
         name, first, backbone = members[0]

@@ -15,7 +15,7 @@ from methods.stages.common import PURPOSE, LossError, Pretraining, TrajectoryLog
 from methods.weighting.fixed import Fixed
 from methods.weighting.positive import TermError
 from methods.weighting.rule import Need, Rule, Signals, Weighting
-from tasks.problem import Problem
+from tasks.problem import Problem, Source
 from tasks.spec import ProblemSpec
 
 GIVES: frozenset[Need] = frozenset({"losses", "losses_after", "gramian"})
@@ -27,36 +27,47 @@ class Continued(Stage):
     """Steps on L_pt = sum_i s_i L_i(theta).
 
     On the corpus its key names no task, so all tasks of a suite share it; on a task's own inputs it does.
+    On the domain it names the domain alone; where a task has none, the corpus plays its part.
     """
 
     settings: ContinuedSettings
     rule: Rule = EQUAL
-    source: Literal["corpus", "task"] = "corpus"
+    source: Literal["corpus", "domain", "task"] = "corpus"
     name: str = "continued"
 
     @property
     def shared(self) -> bool:
-        return self.source == "corpus"
+        return self.source != "task"
 
     def validate(self, spec: ProblemSpec) -> None:
         self.rule.build(spec.objectives, spec.seed, self.name, GIVES)
 
     def key(self, spec: ProblemSpec) -> Mapping[str, Any]:
         inputs = corpus_key(spec) | ({} if self.shared else inputs_key(spec))
+        if self._reads(spec) == "domain":
+            inputs["domain"] = dict(spec.domain)
         return inputs | {
             "settings": self.settings.model_dump(mode="json"),
             "rule": self.rule.key(),
             "seed": spec.seed,
         }
 
+    def _reads(self, spec: ProblemSpec) -> Source:
+        return "corpus" if self.source == "domain" and not spec.domain else self.source
+
+    def idle(self, objectives: Sequence[str]) -> tuple[str, ...]:
+        """Objectives that are the constant 0, so that encoder passes which only they need are left out."""
+        return ()
+
     def weighting(self, problem: Problem, start: Weights) -> Weighting:
         """Return the rule for the problem's objectives."""
         return self.rule.build(problem.objectives, problem.spec.seed, self.name, GIVES)
 
     def run(self, problem: Problem, start: Weights, context: Context) -> StageResult:
-        total, body = self.settings.steps, Pretraining(problem, start, self.settings, self.name)
+        total, idle = self.settings.steps, self.idle(problem.objectives)
+        body = Pretraining(problem, start, self.settings, self.name, idle)
         rule, log = self.weighting(problem, start), TrajectoryLog(problem.objectives)
-        stream = problem.stream(self.source, self.settings.batch, PURPOSE)
+        stream = problem.stream(self._reads(problem.spec), self.settings.batch, PURPOSE)
         body.check_slopes(stream.batch(0))
         for step in context.steps(total, {**body.parts(), "rule": rule, "log": log}, self.settings.batch):
             batch = stream.batch(step)

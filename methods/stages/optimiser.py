@@ -31,6 +31,8 @@ def factor(schedule: str, step: int, steps: int, warmup: float = 0.0) -> float:
     if step < rising:
         return (step + 1) / rising
     done = (step - rising) / max(1, steps - rising)
+    if schedule == "linear":
+        return 1 - done
     if schedule == "cosine":
         return 0.5 * (1 + math.cos(math.pi * done))
     if schedule == "step":

@@ -33,11 +33,11 @@ def prepare(
     from tasks.molecules.corpus import load_corpus, prepare_corpus
     from tasks.molecules.labelled import prepare_inputs
     from tasks.molecules.sample import prepare_tables
-    from tasks.molecules.table import load_table
+    from tasks.molecules.table import load_table, molecule_tasks
 
     named = [suites()[name] for name in dict.fromkeys(task.suite for task in tasks)]
     # The corpus leaves out molecules of all tasks of the suite, requested or not.
-    read = [task for suite in named for task in suite.tasks] if settings.corpus.exclude == "suite" else tasks
+    read = [task for suite in named for task in molecule_tasks(suite)] if settings.corpus.exclude == "suite" else tasks
     prepare_tables(read, mirror=mirror, download=download, workers=workers, say=say)
     molecules: list[str] = []
     for suite in named:

@@ -20,7 +20,7 @@ from bench.files import digest, home, write_atomic, write_json
 from tasks.info import SuiteInfo
 from tasks.molecules.clusters import assign, effective_clusters, fit_centroids, maccs_keys
 from tasks.molecules.sample import corpus_files, sample
-from tasks.molecules.table import load_meta
+from tasks.molecules.table import load_meta, molecule_tasks
 from tasks.settings import CorpusSettings
 
 FORMAT = 1  # raised when the same settings come to mean another corpus
@@ -119,7 +119,7 @@ def corpus_folder(suite: SuiteInfo, settings: CorpusSettings) -> Path:
         checksums = corpus_files()
         determined["files"] = {name: checksums.get(name) for name in settings.shares}
     if settings.exclude == "suite":
-        tables = [load_meta(task) for task in suite.tasks]
+        tables = [load_meta(task) for task in molecule_tasks(suite)]
         determined["held out"] = sorted([table["checksum"], table["split_checksum"]] for table in tables)
     return home() / "corpora" / digest(determined)
 

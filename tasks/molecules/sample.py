@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.errors import RequestError, nearest
 from tasks.info import SuiteInfo, TaskInfo
-from tasks.molecules.table import load_table, prepare_table
+from tasks.molecules.table import load_table, molecule_tasks, prepare_table
 from tasks.parallel import spread
 from tasks.settings import CorpusSettings
 from tasks.sources import locate
@@ -73,7 +73,7 @@ def _take(lines: Sequence[str], count: int, held_out: frozenset[str], seed: int,
 
 def _held_out(suite: SuiteInfo) -> frozenset[str]:
     found: set[str] = set()
-    for task in suite.tasks:
+    for task in molecule_tasks(suite):
         table = load_table(task)
         found.update(table.smiles[index] for part in (table.val, table.test) for index in part)
     return frozenset(found)

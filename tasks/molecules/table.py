@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bench.errors import NotPreparedError, RequestError
 from bench.files import digest, home, write_atomic, write_json
-from tasks.info import TaskInfo
+from tasks.info import SuiteInfo, TaskInfo
 
 if TYPE_CHECKING:
     from tasks.molecules.read import Rows
@@ -41,6 +41,11 @@ class Table:
     checksum: str  # of SMILES and labels
     split_checksum: str  # of the three index lists
     counts: Mapping[str, int]  # rows, unparsable, duplicates_dropped, kept, train, val, test, missing_labels
+
+
+def molecule_tasks(suite: SuiteInfo) -> list[TaskInfo]:
+    """Return the tasks of a suite that have a table here: a suite may hold tasks of other inputs beside them."""
+    return [task for task in suite.tasks if task.inputs == "molecule"]
 
 
 def prepare_table(info: TaskInfo, *, mirror: str | None, download: bool) -> Table:

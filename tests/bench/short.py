@@ -36,8 +36,8 @@ def rules(*assignments: str) -> Protocol:
 
 @cache
 def _prepare(_: str) -> None:
-    pairs = [("finetune", task, "resnet18") for task in expand("demo")]
-    prepare_pairs(pairs, load("smoke"), mirror=None, download=False, workers=1)
+    fitting, _ = planning.pairs(["finetune"], expand("demo"))
+    prepare_pairs(fitting, load("smoke"), mirror=None, download=False, workers=1)
 
 
 def built(method: str, seed: int = 0, task: str = "demo:rings", assignments: tuple[str, ...] = ()) -> Chain:

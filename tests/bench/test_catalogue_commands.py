@@ -40,7 +40,8 @@ def test_a_task_is_found_by_its_short_name() -> None:
 def test_a_suite_lists_its_tasks() -> None:
     lines = describe(["demo"], None, None, []).splitlines()
     assert lines[0] == "demo: Demonstration"
-    assert lines[2:] == ["  demo:rings: Two rings or more", "  demo:logp: Crippen logP"]
+    assert lines[2:4] == ["  demo:rings: Two rings or more", "  demo:logp: Crippen logP"]
+    assert lines[4:] == ["  demo:mood: Mood of the one who acts"]
 
 
 def test_a_protocol_shows_defaults_and_overrides() -> None:

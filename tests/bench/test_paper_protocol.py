@@ -1,4 +1,4 @@
-"""The paper protocol against the published table (TapWeight, arXiv 2410.10006, Appendix B.4)."""
+"""The paper protocol against the published tables (TapWeight, arXiv 2410.10006, Appendices B.4 and C.4, and others)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import pytest
 
 from bench.protocol_files import load
 from methods import METHODS
-from methods.settings import TriLevelSettings
+from methods.settings import PhaseSettings, Settings, TriLevelSettings
+from methods.simcse import SimcseSettings
+from methods.tartan import TartanSettings
 from tasks.catalogue import get, suites
+from tasks.info import TaskInfo
 
 # task: global steps, lr I, lr II, lr III
 PUBLISHED = {
@@ -53,3 +56,77 @@ def test_values_of_the_paper(name: str) -> None:
     assert not settings.labels.standardise
     assert settings.corpus.clusters == (100, 1000, 10000)
     assert settings.corpus.molecules == 1_000_000
+
+
+# --- text: TapWeight, Appendix C.4, and the papers of the other methods
+
+
+def resolved(method: str, task: str) -> Settings:
+    return load("paper").resolve(METHODS.get(method), get(task), "roberta").settings
+
+
+def optimiser_of(phase: PhaseSettings) -> tuple[object, ...]:
+    assert phase.optimiser is not None
+    return phase.optimiser.name, phase.optimiser.lr, phase.optimiser.weight_decay, phase.optimiser.schedule
+
+
+@pytest.mark.parametrize("task", suites()["glue"].tasks, ids=lambda task: task.name)
+def test_glue_has_the_values_of_the_paper(task: TaskInfo) -> None:
+    settings = resolved("tapweight", task.id)
+    two = settings.method
+    assert isinstance(two, TriLevelSettings)
+    assert settings.continued.steps == (20_000 if task.name in ("qqp", "mnli") else 10_000)
+    assert (settings.continued.batch, two.batch, two.validation_batch) == (512, 32, 32)
+    for optimiser in (settings.continued.optimiser, two.optimiser):
+        assert (optimiser.name, optimiser.lr, optimiser.schedule) == ("adamw", 2e-5, "linear")
+    assert two.gamma == 5e-3
+    assert two.rate == pytest.approx(2 * 5e-3 * 1)
+    assert (two.alignment, two.unroll_one, two.point, two.rate_schedule) == ("raw", 1, "post", "linear")
+
+
+def test_text_baselines_have_the_values_of_their_papers() -> None:
+    tapt, dapt = (resolved(name, "tartan:scierc").own(PhaseSettings) for name in ("tapt", "dapt"))
+    simcse = resolved("simcse-mlm", "glue:rte").own(SimcseSettings)
+    assert (dapt.steps, dapt.batch, *optimiser_of(dapt)) == (12_500, 2048, "adamw", 5e-4, 0.01, "linear")
+    assert (tapt.batch, *optimiser_of(tapt)) == (256, "adamw", 1e-4, 0.01, "linear")
+    assert (simcse.steps, simcse.batch, *optimiser_of(simcse)) == (1953, 512, "adamw", 1e-5, 0.0, "linear")
+    assert simcse.masked_lm == 0.1
+
+
+@pytest.mark.parametrize(
+    "task",
+    [task for suite in suites().values() for task in suite.tasks if task.text and suite.name != "demo"],
+    ids=lambda task: task.id,
+)
+def test_tapt_lasts_a_hundred_epochs(task: TaskInfo) -> None:
+    assert task.text is not None
+    rows = task.text.train.rows
+    train = rows - round(rows / 9) if task.split == "seeded" else rows
+    lines = 2 * train if task.text.second else train
+    tapt = resolved("tapt", task.id).own(PhaseSettings)
+    assert tapt.steps is not None
+    assert tapt.steps * 256 == pytest.approx(100 * lines, abs=128)
+
+
+@pytest.mark.parametrize("task", suites()["tartan"].tasks, ids=lambda task: task.name)
+def test_tartan_s_own_tasks_have_its_values(task: TaskInfo) -> None:
+    assert task.text is not None
+    settings = resolved("meta-tartan", task.id)
+    own = settings.own(TartanSettings)
+    assert settings.continued.steps == task.text.train.rows // 128 * 150  # epochs of whole batches
+    body = settings.continued.optimiser
+    assert (settings.continued.batch, body.name, body.lr, body.weight_decay) == (128, "adamw", 1e-4, 0.01)
+    assert (body.schedule, body.warmup, body.clip) == ("linear", 0.06, 1.0)
+    assert (own.head.lr, own.head.weight_decay, own.head.schedule, own.eta) == (1e-3, 0.1, "linear", 0.01)
+    assert (own.evaluate_every, own.patience, own.meta_steps, own.meta_batch) == (30, 20, 10, 32)
+    tuned = settings.finetune.optimiser
+    assert (tuned.lr, tuned.weight_decay, tuned.schedule, tuned.clip) == (5e-6, 0.01, "constant", 1.0)
+    assert (settings.finetune.epochs, settings.finetune.patience) == (10, 3)
+    plain = resolved("finetune", task.id).finetune
+    assert (plain.optimiser.lr, plain.optimiser.weight_decay, plain.optimiser.schedule) == (2e-5, 0.1, "constant")
+    assert plain.batch == (8 if task.name == "hyperpartisan" else 16)
+
+
+def test_elsewhere_tartan_shares_the_body_of_the_other_methods() -> None:
+    assert resolved("meta-tartan", "glue:rte").continued == resolved("cp", "glue:rte").continued
+    assert resolved("meta-tartan", "glue:rte").finetune == resolved("finetune", "glue:rte").finetune

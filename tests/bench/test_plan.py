@@ -19,17 +19,19 @@ from tasks import BACKBONES
 from tasks.catalogue import expand
 from tests.bench.commandline import SMALL, TINY, bench
 
+MOLECULES = "demo:rings,demo:logp"
+
 
 @pytest.fixture(scope="module")
 def rules(bench_home: Path) -> Protocol:
     """The tiny protocol, with the demo prepared for it."""
-    done = bench("prepare", "--tasks", "demo", "--protocol", "smoke", *SMALL)
+    done = bench("prepare", "--tasks", MOLECULES, "--protocol", "smoke", *SMALL)
     assert done.code == 0, done.err
     return load("smoke", [f"{key}={value}" for key, value in TINY.items()])
 
 
 def make(rules: Protocol, found: Scan | None = None, methods: str = "cp,finetune", seeds: str = "20-21") -> Plan:
-    fitting, skipped = planning.pairs(methods.split(","), expand("demo"))
+    fitting, skipped = planning.pairs(methods.split(","), expand(MOLECULES))
     return planning.make(fitting, skipped, planning.parse_seeds(seeds), rules, found or Scan())
 
 
@@ -65,7 +67,7 @@ def test_pairs_that_do_not_fit_are_skipped_with_the_reason(monkeypatch: pytest.M
     reader = replace(METHODS.get("cp"), name="reader", backbones=("roberta",))
     monkeypatch.setitem(METHODS._entries, "reader", reader)
     monkeypatch.setitem(METHODS._entries, "both", replace(reader, name="both", backbones=("roberta", "resnet18")))
-    fitting, skipped = planning.pairs(["reader", "both"], expand("demo"))
+    fitting, skipped = planning.pairs(["reader", "both"], expand(MOLECULES))
     assert [(name, task.id, backbone) for name, task, backbone in fitting] == [
         ("both", "demo:rings", "resnet18"),
         ("both", "demo:logp", "resnet18"),
@@ -76,7 +78,7 @@ def test_pairs_that_do_not_fit_are_skipped_with_the_reason(monkeypatch: pytest.M
     ]
     assert skipped[0]["reason"] == "reader has no backbone that reads molecules (it runs on roberta)"
     with pytest.raises(RequestError, match="nothing to run: reader has no backbone"):
-        planning.pairs(["reader"], expand("demo"))
+        planning.pairs(["reader"], expand(MOLECULES))
 
 
 def test_cells_are_sorted_by_what_the_folder_holds(rules: Protocol) -> None:
@@ -86,7 +88,7 @@ def test_cells_are_sorted_by_what_the_folder_holds(rules: Protocol) -> None:
     found = Scan(records=[record(plan, 0, 1.0)], failures=[failure])
     again = make(rules, found)
     assert [len(again.done), len(again.todo), len(again.passed_over)] == [1, 7, 0]
-    fitting, skipped = planning.pairs(["cp", "finetune"], expand("demo"))
+    fitting, skipped = planning.pairs(["cp", "finetune"], expand(MOLECULES))
     retried = planning.make(fitting, skipped, [20, 21], rules, found, retry_failed=True)
     assert [len(retried.done), len(retried.todo), len(retried.passed_over)] == [1, 1, 6]
     assert retried.todo[0].cell == plan.cells[1].cell

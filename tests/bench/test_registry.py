@@ -31,14 +31,14 @@ from tasks.backbone import Backbone
 
 def never(*_, **__): raise AssertionError
 
-BACKBONE = Backbone("roberta", "t", "text", "text", never, never, never)
+BACKBONE = Backbone("llama", "t", "text", "text", never, never, never)
 """
 
 
 def test_modules_and_objects_of_other_distributions_are_found(tmp_path: Path) -> None:
     entries = (
         "[bench.methods]\ntheirs = their_method\n[bench.suites]\ntheirs = their_suite:SUITE\n"
-        "[bench.backbones]\nroberta = their_backbone:BACKBONE\n"
+        "[bench.backbones]\nllama = their_backbone:BACKBONE\n"
     )
     with distribution(
         tmp_path / "site", entries, their_method=METHOD, their_suite=SUITE, their_backbone=BACKBONE
@@ -49,7 +49,7 @@ def test_modules_and_objects_of_other_distributions_are_found(tmp_path: Path) ->
         assert "Their suite" in bench("list", "suites").out
         assert "theirs:logp" in bench("list", "tasks").out
         assert "Someone 2025" in bench("show", "theirs").out
-        assert BACKBONES.names() == ["analytic", "resnet18", "roberta"]
+        assert BACKBONES.names() == ["analytic", "llama", "resnet18", "roberta"]
         assert run(tmp_path / "run", methods="theirs", tasks="theirs").code == 0
     assert "Their method" not in bench("list", "methods").out
 

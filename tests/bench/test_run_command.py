@@ -129,7 +129,7 @@ def test_retry_failed_runs_only_what_failed(tmp_path: Path) -> None:
 def test_cells_behind_a_failed_shared_stage_fail_with_its_reason(tmp_path: Path) -> None:
     Fragile.error = ValueError("no weights")
     for attempt in (1, 2):
-        result = run(tmp_path, methods="fragile-shared,finetune", tasks="demo")
+        result = run(tmp_path, methods="fragile-shared,finetune", tasks="demo:rings,demo:logp")
         assert result.code == 1
         assert failures(tmp_path) == [("fragile-shared", attempt)] * 2
     assert {failure.reason for failure in scan(tmp_path).failures} == {

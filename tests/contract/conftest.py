@@ -10,6 +10,7 @@ import pytest
 from tasks.analytic.problem import AnalyticProblem
 from tasks.image.problem import ImageProblem
 from tasks.sealed import SealedLabels
+from tasks.text.problem import TextProblem
 
 
 @pytest.fixture(autouse=True)
@@ -27,4 +28,5 @@ def sealed(bench_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     guard(ImageProblem)
     guard(AnalyticProblem)
+    guard(TextProblem)
     monkeypatch.setattr(SealedLabels, "open", lambda *_: pytest.fail("a stage opened the test labels"))

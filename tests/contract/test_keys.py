@@ -14,9 +14,9 @@ from bench.dotted import flat
 from methods import METHODS
 from methods.stages.start import start_stage
 from tests.bench import short
-from tests.contract.runs import ANALYTIC, IMAGES, output, pairs, planned, same, train
+from tests.contract.runs import ANALYTIC, IMAGES, TEXT, output, pairs, planned, same, train
 
-on_all = pytest.mark.parametrize(("name", "task"), pairs(ANALYTIC, IMAGES))
+on_all = pytest.mark.parametrize(("name", "task"), pairs(ANALYTIC, IMAGES, TEXT))
 on_vectors = pytest.mark.parametrize(("name", "task"), pairs(ANALYTIC))
 on_images = pytest.mark.parametrize(("name", "task"), pairs(IMAGES))
 

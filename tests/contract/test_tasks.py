@@ -12,12 +12,16 @@ from methods import METHODS
 from tasks import BACKBONES
 from tasks.analytic.quadratic import quadratic
 from tasks.catalogue import expand, get, suites
-from tasks.info import TaskInfo
-from tasks.molecules.table import load_table
+from tasks.info import SCORED_BY, TaskInfo, TextData, TextFile
+from tasks.molecules.table import load_table, molecule_tasks
 
 TASKS = [task for suite in suites().values() for task in suite.tasks]
-DIRECTION = {"roc_auc": ("classification", True), "rmse": ("regression", False), "mae": ("regression", False)}
+LOWER_IS_BETTER = {"rmse", "mae"}
 by_id = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.id)
+
+
+def files_of(text: TextData) -> list[TextFile]:
+    return [file for file in (text.train, text.val, *text.test.values(), text.domain) if file]
 
 
 @by_id
@@ -29,8 +33,9 @@ def test_the_entry_is_complete(task: TaskInfo) -> None:
         return
     assert task.citation
     assert task.licence
-    assert task.sha256, "data is verified by its content"
-    assert task.url.startswith("https://") or "no public address" in task.note
+    for file in files_of(task.text) if task.text else [task]:
+        assert file.sha256 or "no checksum" in task.note, "data is verified by its content"
+        assert file.url.startswith("https://") or "no public address" in task.note
     assert task.paper_rows in (None, task.rows) or task.note, "a row count unlike the paper's is explained"
 
 
@@ -44,9 +49,11 @@ def test_the_id_leads_back_to_the_task(task: TaskInfo) -> None:
 
 @by_id
 def test_metric_and_kind_agree(task: TaskInfo) -> None:
-    assert DIRECTION[task.metric] == (task.kind, task.higher_is_better)
-    assert task.outputs == len(task.targets)
-    assert bool(task.units) == (task.kind == "regression"), "values have units, classes have none"
+    assert task.metric in SCORED_BY[task.kind]
+    assert task.higher_is_better == (task.metric not in LOWER_IS_BETTER)
+    assert task.outputs == (len(task.text.classes) or 1 if task.text else len(task.targets))
+    assert not task.units or task.kind == "regression", "classes have no units"
+    assert task.units or task.higher_is_better, "an error has the units of the values"
 
 
 @by_id
@@ -58,7 +65,7 @@ def test_some_method_runs_on_it(task: TaskInfo) -> None:
     pytest.fail("no method has a backbone that reads it")
 
 
-@pytest.mark.parametrize("task", suites()["demo"].tasks, ids=lambda task: task.id)
+@pytest.mark.parametrize("task", molecule_tasks(suites()["demo"]), ids=lambda task: task.id)
 def test_demo_tasks_are_prepared_with_three_parts(task: TaskInfo) -> None:
     prepare_pairs([("finetune", task, "resnet18")], load("smoke"), mirror=None, download=False, workers=1)
     table = load_table(task)

@@ -79,6 +79,8 @@ def test_a_rule_says_which_signal_is_missing() -> None:
 def test_schedules() -> None:
     assert [factor("constant", k, 10) for k in (0, 9)] == [1, 1]
     assert factor("cosine", 5, 10) == pytest.approx(0.5)
+    assert [factor("linear", k, 10) for k in (0, 5, 9)] == pytest.approx([1, 0.5, 0.1])
+    assert [factor("linear", k, 12, warmup=1 / 6) for k in (0, 1, 2, 7)] == pytest.approx([0.5, 1, 1, 0.5])
     assert factor("constant", 0, 10, warmup=0.2) == pytest.approx(0.5)
     # The released StepLR(100, 0.9) over 3,000 steps.
     assert factor("step", 99, 3000) == 1

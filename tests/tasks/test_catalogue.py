@@ -86,8 +86,9 @@ def test_every_difference_from_the_paper_is_explained() -> None:
 
 def test_names_expand_in_order_without_duplicates() -> None:
     found = catalogue.expand(" moleculenet:bace, demo,qm7,demo:rings ")
-    assert [task.id for task in found] == ["moleculenet:bace", "demo:rings", "demo:logp", "moleculenet:qm7"]
-    assert len(catalogue.expand("moleculenet,demo")) == 15
+    demo = ["demo:rings", "demo:logp", "demo:mood"]
+    assert [task.id for task in found] == ["moleculenet:bace", *demo, "moleculenet:qm7"]
+    assert len(catalogue.expand("moleculenet,demo")) == 13 + 3
     assert catalogue.get("bace") is catalogue.get("moleculenet:bace")
 
 
@@ -99,14 +100,20 @@ def test_names_expand_in_order_without_duplicates() -> None:
         ("moleculnet", "did you mean moleculenet"),
         ("moleculnet:bace", "did you mean moleculenet"),
         ("moleculenet:eso", "did you mean esol"),
-        ("demo:bace", "known: logp, rings"),
-        ("", "known: analytic, demo, moleculenet"),
-        (" , ", "known: analytic, demo, moleculenet"),
+        ("demo:bace", "known: logp, mood, rings"),
+        ("", "known: analytic, demo, glue, glue-subset, moleculenet"),
+        (" , ", "known: analytic, demo, glue, glue-subset, moleculenet"),
     ],
 )
 def test_unknown_names_get_the_nearest(request_: str, hint: str) -> None:
     with pytest.raises(RequestError, match=hint):
         catalogue.expand(request_)
+
+
+def test_a_name_in_several_suites_asks_which() -> None:
+    assert catalogue.get("rte").id == "glue:rte"
+    with pytest.raises(RequestError, match="'mnli' is in several suites; say glue-subset:mnli or glue:mnli"):
+        catalogue.expand("mnli")
 
 
 def test_third_parties_add_suites(plug, tmp_path: Path) -> None:
@@ -158,6 +165,69 @@ def test_a_wrong_entry_is_named(tmp_path: Path, old: str, new: str, message: str
     with pytest.raises(RequestError, match=message) as caught:
         catalogue.read_suite(path)
     assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+CLASSES = "      classes: [bad, good]\n"
+TEXT = """
+name: mine
+title: Mine
+corpus: files
+tasks:
+  mood:
+    title: Own mood
+    inputs: text
+    kind: classes
+    metric: accuracy
+    split: seeded
+    rows: 12
+    text:
+      format: csv
+      first: [title, body]
+      label: mood
+      classes: [bad, good]
+      train: {file: mine/train.csv.gz, rows: 10}
+      test:
+        dev: {file: mine/dev.csv.gz, rows: 2, header: [text, mood], first: text}
+"""
+
+
+def test_a_text_task_is_an_entry_of_data(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(TEXT)
+    (task,) = catalogue.read_suite(path).tasks
+    assert (task.outputs, task.paired, task.higher_is_better) == (2, True, True)
+    assert task.text
+    assert (task.text.first, task.text.train.first, task.text.test["dev"].first) == (("title", "body"), (), ("text",))
+    path.write_text(
+        TEXT.replace("kind: classes", "kind: regression").replace("accuracy", "spearman").replace(CLASSES, "")
+    )
+    (task,) = catalogue.read_suite(path).tasks
+    assert (task.outputs, task.targets) == (1, ("mood",))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[bad, good]", "[bad, bad]", "text.classes: expected two labels or more, each once"),
+        ("[bad, good]", "[bad]", "text.classes: expected two labels or more, each once"),
+        (CLASSES, "", "text.classes: expected labels for kind classes"),
+        ("split: seeded", "split: official", "split: expected official with text.val, or seeded without"),
+        ("inputs: text", "inputs: molecule", "a task whose inputs are text needs the section text"),
+        ("metric: accuracy", "metric: pearson", "metric pearson does not score classes"),
+        ("format: csv", "format: xml", "field 'text.format': .*got 'xml'"),
+        ("first: [title, body]", "first: []", "field 'text.first'"),
+        ("rows: 10}", "row: 10}", "field 'text.train.row' is not known; did you mean rows"),
+        ("label: mood", "lable: mood", "field 'text.lable' is not known; did you mean label"),
+        ("rows: 2, header: [text, mood]", "rows: 2, head: [text, mood]", "'text.test.dev.head' .* did you mean header"),
+    ],
+)
+def test_a_wrong_text_entry_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = tmp_path / "mine.yaml"
+    assert old in TEXT
+    path.write_text(TEXT.replace(old, new))
+    with pytest.raises(RequestError, match=f"task 'mood': .*{message}") as caught:
+        catalogue.read_suite(path)
     assert "\n" not in str(caught.value)
 
 

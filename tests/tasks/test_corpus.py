@@ -14,10 +14,10 @@ from bench.errors import NotPreparedError, RequestError
 from tasks.catalogue import suites
 from tasks.info import SuiteInfo
 from tasks.molecules.clusters import assign, maccs_keys
-from tasks.molecules.corpus import describe_corpus, load_corpus, prepare_corpus
+from tasks.molecules.corpus import corpus_folder, describe_corpus, load_corpus, prepare_corpus
 from tasks.molecules.demo import demo_corpus, demo_rows
 from tasks.molecules.sample import prepare_tables
-from tasks.molecules.table import load_table
+from tasks.molecules.table import load_table, molecule_tasks
 from tasks.settings import CorpusSettings
 from tests.tasks.protocol import corpus_settings
 
@@ -30,7 +30,7 @@ def silent(_: str) -> None:
 
 def prepare(suite: SuiteInfo, settings: CorpusSettings, mirror: Path | None = None) -> None:
     where = str(mirror) if mirror else None
-    prepare_tables(suite.tasks, mirror=where, download=False, workers=1, say=silent)
+    prepare_tables(molecule_tasks(suite), mirror=where, download=False, workers=1, say=silent)
     prepare_corpus(suite, settings, mirror=where, download=False, workers=1, say=silent)
 
 
@@ -55,7 +55,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def held_out(suite: SuiteInfo) -> set[str]:
-    tables = [load_table(task) for task in suite.tasks]
+    tables = [load_table(task) for task in molecule_tasks(suite)]
     return {table.smiles[row] for table in tables for part in (table.val, table.test) for row in part}
 
 
@@ -73,6 +73,15 @@ def test_demo_corpus_is_sampled_and_labelled() -> None:
     assert describe_corpus(suite, settings) == corpus.meta
     assert corpus.meta["molecules"] == 400
     assert corpus.meta["clusters"] == [2, 3, 4]
+
+
+def test_tasks_of_other_inputs_change_nothing(own_home: Path) -> None:
+    suite, settings = suites()["demo"], corpus_settings(**SMALL)
+    assert len(molecule_tasks(suite)) < len(suite.tasks), "the demo has a text task too"
+    prepare(suite, settings)
+    molecules = suite.model_copy(update={"tasks": tuple(molecule_tasks(suite))})
+    assert load_corpus(molecules, settings).smiles == load_corpus(suite, settings).smiles
+    assert corpus_folder(molecules, settings) == corpus_folder(suite, settings)
 
 
 def test_other_seed_other_sample_same_seed_same_bits(own_home: Path) -> None:

@@ -17,7 +17,7 @@ from tasks.backbones.resnet18 import build, describe, prepare
 from tasks.catalogue import get, suites
 from tasks.image.problem import ImageProblem
 from tasks.molecules.corpus import load_corpus
-from tasks.molecules.table import load_table
+from tasks.molecules.table import load_table, molecule_tasks
 from tasks.problem import Problem, TestKey, TestSplitError
 from tests.tasks.protocol import corpus_settings, image_settings, task_settings
 
@@ -28,7 +28,7 @@ SETTINGS = task_settings()
 @pytest.fixture(scope="module")
 def prepared() -> None:
     lines: list[str] = []
-    prepare(suites()["demo"].tasks, SETTINGS, mirror=None, download=False, workers=1, say=lines.append)
+    prepare(molecule_tasks(suites()["demo"]), SETTINGS, mirror=None, download=False, workers=1, say=lines.append)
     assert all("\n" not in line for line in lines)
 
 

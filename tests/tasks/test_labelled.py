@@ -20,7 +20,7 @@ from tasks.molecules.clusters import maccs_keys
 from tasks.molecules.corpus import load_corpus, prepare_corpus
 from tasks.molecules.labelled import load_inputs, prepare_inputs
 from tasks.molecules.sample import prepare_tables
-from tasks.molecules.table import load_table
+from tasks.molecules.table import load_table, molecule_tasks
 from tasks.settings import CorpusSettings
 from tests.tasks.protocol import corpus_settings, image_settings, task_settings
 
@@ -45,7 +45,7 @@ def nearest(task: TaskInfo, suite: SuiteInfo, settings: CorpusSettings) -> NDArr
 
 @pytest.fixture(scope="module")
 def problem() -> ImageProblem:
-    prepare(suites()["demo"].tasks, SETTINGS, mirror=None, download=False, workers=1, say=silent)
+    prepare(molecule_tasks(suites()["demo"]), SETTINGS, mirror=None, download=False, workers=1, say=silent)
     built, _ = build(describe(get("demo:rings"), SETTINGS, 0), SETTINGS, "cpu")
     assert isinstance(built, ImageProblem)
     return built
@@ -113,7 +113,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home that was prepared before there were numbers."""
     monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
     suite = suites()["demo"]
-    prepare_tables(suite.tasks, mirror=None, download=False, workers=1, say=silent)
+    prepare_tables(molecule_tasks(suite), mirror=None, download=False, workers=1, say=silent)
     prepare_corpus(suite, SMALL, mirror=None, download=False, workers=1, say=silent)
     return tmp_path / "home"
 

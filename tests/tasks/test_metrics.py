@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import mean_absolute_error, roc_auc_score, root_mean_squared_error
+from sklearn.metrics import (
+    f1_score,
+    matthews_corrcoef,
+    mean_absolute_error,
+    roc_auc_score,
+    root_mean_squared_error,
+)
 
 from tasks.info import TaskInfo
 from tasks.metrics import ScoreError, evaluate
@@ -118,3 +124,134 @@ def test_a_constant_training_target_is_named() -> None:
 def test_shapes_must_agree(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"expected \(N, 1\)"):
         evaluate(task("regression", 1), column(1, 2, 3), np.zeros(shape), None)
+
+
+def text(kind: str, classes: tuple[str, ...] = ()) -> TaskInfo:
+    return TaskInfo.model_validate(
+        {
+            "suite": "test",
+            "name": "set",
+            "title": "Set",
+            "inputs": "text",
+            "kind": kind,
+            "metric": "accuracy" if classes else "pearson_spearman",
+            "split": "seeded",
+            "rows": 10,
+            "text": {
+                "format": "tsv",
+                "first": "a",
+                "label": "y",
+                "classes": classes,
+                "train": {"file": "test/train.tsv", "rows": 8},
+                "test": {"test": {"file": "test/test.tsv", "rows": 2}},
+            },
+        }
+    )
+
+
+def chosen(*numbers: int, classes: int) -> np.ndarray:
+    """Scores of which the largest is that of the class named."""
+    return np.eye(classes)[list(numbers)] - 7
+
+
+def test_two_classes_by_hand() -> None:
+    # 3 true positives, 1 false positive, 2 false negatives, 4 true negatives.
+    labels = column(1, 1, 1, 0, 1, 1, 0, 0, 0, 0)
+    scores = evaluate(text("classes", ("no", "yes")), labels, chosen(1, 1, 1, 1, 0, 0, 0, 0, 0, 0, classes=2), None)
+    no = 2 * 4 / (2 * 4 + 2 + 1)
+    yes = 2 * 3 / (2 * 3 + 1 + 2)
+    assert scores == pytest.approx(
+        {
+            "accuracy": 0.7,
+            "micro_f1": 0.7,
+            "macro_f1": (no + yes) / 2,
+            "f1": yes,
+            "matthews": (3 * 4 - 1 * 2) / np.sqrt(4 * 5 * 5 * 6),
+        }
+    )
+
+
+def test_macro_f1_counts_a_class_that_is_chosen_but_absent() -> None:
+    # Class 2 has no example and is chosen once: its F1 is 0. Class 3 is neither, and is left out.
+    info = text("classes", ("a", "b", "c", "d"))
+    scores = evaluate(info, column(0, 0, 1, 1), chosen(0, 2, 1, 1, classes=4), None)
+    assert scores["macro_f1"] == pytest.approx((2 / 3 + 1 + 0) / 3)
+    assert scores["micro_f1"] == scores["accuracy"] == 0.75
+    assert "f1" not in scores
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 13))
+def test_scores_of_classes_equal_sklearn_and_ignore_order_and_scale(seed: int, classes: int) -> None:
+    random = np.random.default_rng(seed)
+    labels, outputs = random.integers(classes, size=40), random.normal(size=(40, classes))
+    info = text("classes", tuple(map(str, range(classes))))
+    scores = evaluate(info, labels[:, None].astype(float), outputs, None)
+    guess = outputs.argmax(axis=1)
+    assert scores["accuracy"] == pytest.approx(np.mean(guess == labels))
+    assert scores["micro_f1"] == pytest.approx(scores["accuracy"])
+    assert scores["macro_f1"] == pytest.approx(f1_score(labels, guess, average="macro", zero_division=0))
+    assert scores["matthews"] == pytest.approx(matthews_corrcoef(labels, guess))
+    order = random.permutation(40)
+    shifted = 3 * outputs[order] + random.normal(size=(40, 1))
+    assert evaluate(info, labels[order, None].astype(float), shifted, None) == pytest.approx(scores)
+
+
+def test_one_class_chosen_throughout_has_no_correlation() -> None:
+    scores = evaluate(text("classes", ("no", "yes")), column(0, 1, 1, 1), chosen(1, 1, 1, 1, classes=2), None)
+    assert scores == pytest.approx({"accuracy": 0.75, "micro_f1": 0.75, "macro_f1": 3 / 7, "f1": 6 / 7, "matthews": 0})
+
+
+def test_rows_without_a_class_do_not_count() -> None:
+    info = text("classes", ("no", "yes"))
+    labels, outputs = column(0, NAN, 1, 1), chosen(0, 0, 1, 0, classes=2)
+    assert evaluate(info, labels, outputs, None) == evaluate(info, labels[[0, 2, 3]], outputs[[0, 2, 3]], None)
+    with pytest.raises(ScoreError, match="test:set: expected labels among 2 examples, got none"):
+        evaluate(info, column(NAN, NAN), chosen(0, 1, classes=2), None)
+
+
+def test_correlations_by_hand() -> None:
+    # Ranks of the predictions: 1, 2, 3.5, 3.5 against 1, 2, 3, 4.
+    labels, predictions = column(0, 1, 3, 5), column(-2, 0, 4, 4)
+    scores = evaluate(text("regression"), labels, predictions, np.array([2.0]))
+    pearson = np.corrcoef(labels[:, 0], predictions[:, 0])[0, 1]
+    spearman = np.corrcoef([1, 2, 3, 4], [1, 2, 3.5, 3.5])[0, 1]
+    assert scores["pearson"] == pytest.approx(pearson)
+    assert scores["spearman"] == pytest.approx(spearman)
+    assert scores["pearson_spearman"] == pytest.approx((pearson + spearman) / 2)
+    assert scores["mae"] == pytest.approx((2 + 1 + 1 + 1) / 4)
+    assert scores["mae_normalised"] == pytest.approx(scores["mae"] / 2)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_correlations_ignore_units_and_order_of_rows(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    labels, predictions = random.normal(size=(2, 30, 1))
+    names = ("pearson", "spearman", "pearson_spearman")
+    scores = evaluate(text("regression"), labels, predictions, None)
+    order = random.permutation(30)
+    moved = evaluate(text("regression"), 5 * labels[order] + 2, 9 * predictions[order] - 1, None)
+    assert [moved[name] for name in names] == pytest.approx([scores[name] for name in names])
+    turned = evaluate(text("regression"), labels, -predictions, None)
+    assert [turned[name] for name in names] == pytest.approx([-scores[name] for name in names])
+    # A rising function keeps the ranks.
+    assert evaluate(text("regression"), labels, np.exp(predictions), None)["spearman"] == pytest.approx(
+        scores["spearman"]
+    )
+
+
+def test_constant_predictions_order_nothing_and_constant_labels_are_named() -> None:
+    scores = evaluate(text("regression"), column(1, 2, 3), column(2, 2, 2), None)
+    assert (scores["pearson"], scores["spearman"], scores["pearson_spearman"]) == (0, 0, 0)
+    with pytest.raises(ScoreError, match="test:set: expected labels that vary among 3 examples, got one value"):
+        evaluate(text("regression"), column(2, 2, 2), column(1, 2, 3), None)
+
+
+def test_correlations_are_those_of_text_alone() -> None:
+    assert "pearson" not in evaluate(task("regression", 1), column(1, 2, 3), column(1, 2, 4), None)
+
+
+@pytest.mark.parametrize("shapes", [((3, 2), (3, 2)), ((3, 1), (3, 3)), ((2, 1), (3, 2))])
+def test_shapes_of_classes_must_agree(shapes: tuple[tuple[int, int], tuple[int, int]]) -> None:
+    labels, outputs = (np.zeros(shape) for shape in shapes)
+    with pytest.raises(ValueError, match=r"expected \(N, 2\)"):
+        evaluate(text("classes", ("no", "yes")), labels, outputs, None)

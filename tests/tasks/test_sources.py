@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +17,7 @@ import pytest
 
 from bench.errors import NotPreparedError, RequestError
 from bench.files import home
-from tasks.sources import locate
+from tasks.sources import forget, locate
 
 CONTENT = b"smiles,y\nCCO,1\nCCN,0\n"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -179,3 +180,40 @@ def test_addresses_that_fail_are_listed(address: str) -> None:
     with pytest.raises(NotPreparedError, match="404"):
         locate(FILE, url=f"{address}/gone.csv", download=True)
     assert kept() == []
+
+
+def test_a_file_in_an_archive_is_fetched_with_the_archive_once(folder: Path, address: str) -> None:
+    with zipfile.ZipFile(folder / "sets.zip", "w") as archive:
+        archive.writestr("sets/a.csv", CONTENT.replace(b"\n", b"\r\n"))
+        archive.writestr("sets/b.csv", b"other\n")
+    url = f"{address}/sets.zip"
+    assert gzip.decompress(locate(FILE, sha256=SHA256, url=f"{url}#sets/a.csv", download=True).read_bytes()) == CONTENT
+    (folder / "sets.zip").unlink()
+    second = locate("mine/other.csv.gz", url=f"{url}#sets/b.csv", download=True)
+    assert gzip.decompress(second.read_bytes()) == b"other\n"
+    with pytest.raises(NotPreparedError, match=r"sets.zip#sets/c.csv \(no file sets/c.csv in the archive\)"):
+        locate("mine/third.csv.gz", url=f"{url}#sets/c.csv", download=True)
+
+
+def test_a_damaged_archive_is_not_kept(folder: Path, address: str) -> None:
+    with zipfile.ZipFile(folder / "sets.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.csv", CONTENT * 99)
+    whole = (folder / "sets.zip").read_bytes()
+    for damaged in (b"<html>", whole[:-30], whole[:60] + b"\xff" * 20 + whole[80:]):
+        (folder / "sets.zip").write_bytes(damaged)
+        with pytest.raises(NotPreparedError, match="a damaged archive"):
+            locate(FILE, url=f"{address}/sets.zip#a.csv", download=True)
+        assert kept() == []
+    (folder / "sets.zip").write_bytes(whole)
+    assert gzip.decompress(locate(FILE, url=f"{address}/sets.zip#a.csv", download=True).read_bytes()) == CONTENT * 99
+
+
+def test_a_forgotten_file_is_fetched_anew(folder: Path) -> None:
+    put(folder)
+    locate(FILE, mirror=str(folder))
+    put(folder, b"mended\n")
+    assert gzip.decompress(locate(FILE, mirror=str(folder)).read_bytes()) == CONTENT
+    forget(FILE)
+    assert kept() == []
+    assert gzip.decompress(locate(FILE, mirror=str(folder)).read_bytes()) == b"mended\n"
+    forget("mine/never.gz")

@@ -1,0 +1,183 @@
+"""The backbone "roberta": a RoBERTa on text, of the published size or a small one (arXiv 2410.10006, section 4.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import RequestError
+from tasks import BACKBONES
+from tasks.backbone import Backbone, Say
+from tasks.catalogue import suites
+from tasks.info import SuiteInfo, TaskInfo
+from tasks.settings import TaskSettings, TextSettings
+from tasks.spec import ProblemSpec
+
+if TYPE_CHECKING:
+    from tasks.problem import Problem, TestKey
+    from tasks.text.problem import UnlabelledTexts
+    from tasks.text.table import TextTable
+    from tasks.text.tokenizer import Tokenizer
+
+NAME = "roberta"
+POSITIONS = 512  # of RoBERTa; its table has two rows more
+OBJECTIVES = ("masked-lm", "contrastive", "split-order")
+
+
+def prepare(
+    tasks: Sequence[TaskInfo], settings: TaskSettings, *, mirror: str | None, download: bool, workers: int, say: Say
+) -> None:
+    """Prepare tables, the corpus of each suite, its tokenizer, and the tokens of all their texts."""
+    from tasks.text.corpus import load_corpus, prepare_corpus
+    from tasks.text.table import load_table, prepare_table
+    from tasks.text.tokenizer import prepare_tokenizer
+    from tasks.text.tokens import cached_tokens
+
+    text = settings.text
+    for task in tasks:
+        prepare_table(task, mirror=mirror, download=download)
+    for suite in (suites()[name] for name in dict.fromkeys(task.suite for task in tasks)):
+        prepare_corpus(suite, text, mirror=mirror, download=download, say=say)
+        corpus = load_corpus(suite, text)
+        tokenizer = prepare_tokenizer(
+            text, corpus.meta["checksum"], corpus.sentences, suite=suite.name, mirror=mirror, download=download
+        )
+        say(f"tokenizer of {suite.name}: {tokenizer.vocabulary:,} tokens")
+        cached_tokens(tokenizer, corpus.sentences)
+        for task in (task for task in tasks if task.suite == suite.name):
+            table = load_table(task, 0)
+            for side in (table.first, table.second or (), *_sources(task, table).values()):
+                cached_tokens(tokenizer, side)
+            say(f"tokens of {task.id}: {len(table.first):,} examples")
+
+
+def describe(task: TaskInfo, settings: TaskSettings, seed: int) -> ProblemSpec:
+    """Return what determines the problem, from metadata alone."""
+    from tasks.text.corpus import describe_corpus
+    from tasks.text.table import describe_table
+    from tasks.text.tokenizer import describe_tokenizer
+
+    assert task.text
+    suite, text = suites()[task.suite], settings.text
+    corpus, table = describe_corpus(suite, text), describe_table(task, seed)
+    tokenizer = describe_tokenizer(text, corpus["checksum"], suite=suite.name)
+    # The lines are those of the file less those that the table holds out.
+    domain = {"sha256": task.text.domain.sha256, "table": table["checksum"]} if task.text.domain else {}
+    return ProblemSpec(
+        task=task,
+        split_checksum=table["split_checksum"],
+        labels={"checksum": table["checksum"], **settings.labels.model_dump(mode="json")},
+        backbone=NAME,
+        encoder={
+            "name": NAME,
+            "architecture": architecture(text, tokenizer["vocabulary"]),
+            "tokenizer": tokenizer["checksum"],
+            "tokens": text.tokens,
+        },
+        corpus={
+            **corpus,
+            "planted_classes": suite.planted_classes,
+            **text.model_dump(mode="json", include={"seed", "corpus_tokens", "mask_share", "temperature"}),
+        },
+        objectives=(*OBJECTIVES, "planted") if suite.planted_classes else OBJECTIVES,
+        seed=seed,
+        domain=domain,
+    )
+
+
+def architecture(text: TextSettings, vocabulary: int) -> dict[str, Any]:
+    """Return the configuration of a RoBERTa as ``config.json`` has it; with the published sizes, roberta-base's."""
+    return {
+        "model_type": "roberta",
+        "vocab_size": vocabulary,
+        "num_hidden_layers": text.layers,
+        "hidden_size": text.width,
+        "intermediate_size": 4 * text.width,
+        "num_attention_heads": text.heads,
+        "max_position_embeddings": max(POSITIONS, text.tokens, text.corpus_tokens) + 2,
+        "type_vocab_size": 1,
+        "hidden_act": "gelu",
+        "layer_norm_eps": 1e-5,
+        "initializer_range": 0.02,
+        "hidden_dropout_prob": text.dropout,
+        "attention_probs_dropout_prob": text.dropout,
+        "bos_token_id": 0,
+        "pad_token_id": 1,
+        "eos_token_id": 2,
+    }
+
+
+def build(spec: ProblemSpec, settings: TaskSettings, device: str) -> tuple[Problem, TestKey]:
+    """Load the problem; its test labels are sealed before it sees them."""
+    import torch
+
+    from tasks.sealed import seal
+    from tasks.text.corpus import load_corpus
+    from tasks.text.problem import LabelledTexts, TextProblem
+    from tasks.text.table import load_table
+    from tasks.text.tokenizer import load_tokenizer
+    from tasks.text.tokens import cached_tokens
+
+    described = describe(spec.task, settings, spec.seed)
+    # Shared stages have a seed of their own and keep the split of the cell that asked; the seed decides it here.
+    if described != (replace(spec, split_checksum=described.split_checksum) if spec.task.paired else spec):
+        raise RequestError(f"{spec.task.id}: expected the settings and data that the spec describes, got others")
+    suite, text = suites()[spec.task.suite], settings.text
+    corpus, table = load_corpus(suite, text), load_table(spec.task, spec.seed)
+    tokenizer = load_tokenizer(text, corpus.meta["checksum"], suite=suite.name)
+    sources = {"corpus": _unlabelled(suite, text, tokenizer, corpus.sentences)}
+    for name, sentences in _sources(spec.task, table).items():
+        sources[name] = _unlabelled(suite, text, tokenizer, sentences, name, spec.task.id)
+    visible, sealed, key = seal(table)
+    train, val, test = (torch.tensor(part) for part in (table.train, table.val, table.test))
+    examples = LabelledTexts(
+        first=cached_tokens(tokenizer, table.first),
+        second=cached_tokens(tokenizer, table.second) if table.second is not None else None,
+        labels=visible,
+        parts={"train": train, "val": val, "test": test},
+        named={name: torch.tensor(rows) for name, rows in table.parts.items()} if len(table.parts) > 1 else {},
+        sealed=sealed,
+    )
+    unlabelled = {name: len(texts.tokens) for name, texts in sources.items()}
+    facts: Mapping[str, Any] = {"table": dict(table.counts), "corpus": dict(corpus.meta), "unlabelled": unlabelled}
+    return TextProblem(spec, settings, device, tokenizer, sources, examples, facts), key
+
+
+def _sources(task: TaskInfo, table: TextTable) -> dict[str, tuple[str, ...]]:
+    """Return the unlabelled texts of a task by the name of their source."""
+    from tasks.text.corpus import domain_text, own_text
+
+    assert task.text
+    found = {"task": own_text(table, task)}
+    return found | {"domain": domain_text(task)} if task.text.domain else found
+
+
+def _unlabelled(
+    suite: SuiteInfo, text: TextSettings, tokenizer: Tokenizer, sentences: Sequence[str], *purpose: str
+) -> UnlabelledTexts:
+    """Add the planted labels, which every run sees alike: they are drawn by row from the seed of the corpus."""
+    import torch
+
+    from tasks.randomness import generator
+    from tasks.text.problem import UnlabelledTexts
+    from tasks.text.tokens import cached_tokens
+
+    planted = None
+    if suite.planted_classes:
+        draws = generator(text.seed, "planted", *purpose)
+        planted = torch.randint(suite.planted_classes, (len(sentences),), generator=draws)
+    return UnlabelledTexts(cached_tokens(tokenizer, sentences), planted)
+
+
+BACKBONES.register(NAME)(
+    Backbone(
+        name=NAME,
+        title="RoBERTa on text",
+        modality="text",
+        inputs="text",
+        prepare=prepare,
+        describe=describe,
+        build=build,
+    )
+)

@@ -1,0 +1,267 @@
+"""Text with the objectives as TapWeight weighs them (arXiv 2410.10006, section 4.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bench.errors import RequestError, nearest
+from tasks.losses import masked_loss
+from tasks.metrics import evaluate
+from tasks.problem import Batch, BatchStream, Problem, Scores, Source, TestKey
+from tasks.randomness import generator
+from tasks.sealed import SealedLabels
+from tasks.settings import TaskSettings
+from tasks.spec import ProblemSpec
+from tasks.stream import ShuffledStream
+from tasks.text import objectives
+from tasks.text.batches import PAIR, BucketedStream, Framing, labelled_rows, unlabelled_batch
+from tasks.text.encoder import TextEncoder, build_encoder, load_encoder, read_weights
+from tasks.text.tokenizer import Tokenizer
+from tasks.text.tokens import Tokens
+
+SCORE_BATCH = 128  # examples scored at once; no effect on the scores
+LABELLED = ("train", "val", "val-null")
+Split = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True)
+class UnlabelledTexts:
+    """N unlabelled sentences, and planted labels (N,) where there are any."""
+
+    tokens: Tokens
+    planted: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class LabelledTexts:
+    """A task: texts or pairs, labels (N, t) as tables have them with NaN in all test rows, and the parts.
+
+    ``named`` holds the rows of each test file where there are several.
+    """
+
+    first: Tokens
+    second: Tokens | None
+    labels: NDArray[np.float64]
+    parts: Mapping[Split, Tensor]
+    named: Mapping[str, Tensor]
+    sealed: SealedLabels = field(repr=False)
+
+
+class TextProblem(Problem):
+    """The problem of one task. Letters as in ``Problem``; l is the padded length of a batch.
+
+    Objectives in weight order: ``masked-lm``, ``contrastive``, ``split-order``, and ``planted`` in suites that
+    plant labels drawn at random. ``sources`` are the unlabelled sentences by the name of their source.
+    """
+
+    def __init__(
+        self,
+        spec: ProblemSpec,
+        settings: TaskSettings,
+        device: str,
+        tokenizer: Tokenizer,
+        sources: Mapping[str, UnlabelledTexts],
+        examples: LabelledTexts,
+        facts: Mapping[str, Any],
+    ) -> None:
+        self.spec, self.device = spec, torch.device(device)
+        self._text, self._tokenizer, self._facts = settings.text, tokenizer, dict(facts)
+        self._sources, self._examples = sources, examples
+        self._sigma: NDArray[np.float64] | None = None
+        self._offset, self._scale = np.zeros(1), np.ones(1)
+        if spec.task.kind == "regression":
+            train = examples.labels[examples.parts["train"].numpy()]
+            self._sigma = np.nanstd(train, axis=0)
+            if settings.labels.standardise:
+                self._offset, self._scale = np.nanmean(train, axis=0), np.where(self._sigma > 0, self._sigma, 1.0)
+        self._targets = torch.from_numpy(((examples.labels - self._offset) / self._scale).astype(np.float32))
+
+    def encoder(self) -> TextEncoder:
+        return build_encoder(self._architecture, self.spec.seed).to(self.device)
+
+    def load_checkpoint(self, path: Path) -> TextEncoder:
+        encoder = self.encoder()
+        load_encoder(path, encoder, self._tokenizer)
+        return encoder
+
+    def load_heads(self, path: Path) -> nn.ModuleDict:
+        """Return fresh heads of the objectives, masked LM's with the weights of the folder if it holds RoBERTa's head.
+
+        Raises
+        ------
+        RequestError: if the folder has no weights that can be read, or its head does not fit.
+        """
+        heads = self.objective_heads()
+        found = {
+            name.removeprefix("lm_head."): tensor
+            for name, tensor in read_weights(path).items()
+            if name.startswith("lm_head.") and not name.startswith("lm_head.decoder.")  # tied, kept by some files
+        }
+        if found:
+            try:
+                heads["masked-lm"].load_state_dict(found)
+            except RuntimeError as error:
+                found_out = " ".join(str(error).split())[:160]
+                raise RequestError(
+                    f"checkpoint {path}: expected a masked-LM head that fits, got another ({found_out})"
+                ) from error
+        return heads
+
+    def objective_heads(self) -> nn.ModuleDict:
+        width, vocabulary = self._architecture["hidden_size"], self._architecture["vocab_size"]
+        embedding = self._architecture.get("embedding_size", width)
+        epsilon = self._architecture["layer_norm_eps"]
+        draws = {name: generator(self.spec.seed, "head", name) for name in self.objectives}
+        heads: dict[str, nn.Module] = {
+            "masked-lm": objectives.MaskedLMHead(width, embedding, vocabulary, epsilon, draws["masked-lm"]),
+            "contrastive": objectives.Projection(width, draws["contrastive"]),
+            "split-order": objectives.ClassificationHead(width, 2, self._text.dropout, draws["split-order"]),
+        }
+        if "planted" in self.objectives:
+            heads["planted"] = objectives.linear(width, self.spec.corpus["planted_classes"], draws["planted"])
+        return nn.ModuleDict(heads).to(self.device)
+
+    def objective_terms(
+        self, encoder: nn.Module, heads: nn.ModuleDict, batch: Batch, idle: Collection[str] = ()
+    ) -> list[Tensor]:
+        """Return the n losses from one pass over 4b sequences.
+
+        They are: the masked sentences; the sentences as they stand, twice, since dropout must differ between
+        the two passes of the contrastive loss; the sentences in two halves. No two objectives can share a
+        sequence: each changes what the encoder reads, or needs the unchanged sentence. ``planted`` reads the
+        first pass of the unchanged sentences.
+        """
+        assert isinstance(encoder, TextEncoder)
+        views = [("masked", "masked", {"masked-lm"}), ("one", "plain", {"contrastive", "planted"}),
+                 ("other", "plain", {"contrastive"}), ("halves", "halves", {"split-order"})]  # fmt: skip
+        needed = {name: view for name, view, readers in views if readers & set(self.objectives) - set(idle)}
+        zero = encoder.words.new_zeros(())
+        if not needed:
+            return [zero for _ in self.objectives]
+        passed = encoder(torch.cat([batch[view] for view in needed.values()])).chunk(len(needed))
+        states = dict(zip(needed, passed, strict=True))
+        losses = dict.fromkeys(idle, zero)
+        if "masked-lm" not in idle:
+            losses["masked-lm"] = objectives.masked_lm(
+                heads["masked-lm"], encoder.words, states["masked"], batch["predicted"], batch["targets"]
+            )
+        if "contrastive" not in idle:
+            one, other = (heads["contrastive"](states[name][:, 0]) for name in ("one", "other"))
+            losses["contrastive"] = objectives.contrastive(one, other, self._text.temperature)
+        if "split-order" not in idle:
+            losses["split-order"] = objectives.split_order(heads["split-order"](states["halves"][:, 0]), batch["order"])
+        if "planted" in self.objectives and "planted" not in idle:
+            losses["planted"] = functional.cross_entropy(heads["planted"](states["one"][:, 0]), batch["planted"])
+        return [losses[name] for name in self.objectives]
+
+    def downstream_head(self) -> nn.Module:
+        draws = generator(self.spec.seed, "downstream head")
+        width, outputs = self._architecture["hidden_size"], self.task.outputs
+        return objectives.ClassificationHead(width, outputs, self._text.dropout, draws).to(self.device)
+
+    def features(self, encoder: nn.Module, batch: Batch) -> Tensor:
+        """Return the states of the first token, shape (b, d)."""
+        states: Tensor = encoder(batch["tokens"])
+        return states[:, 0]
+
+    def outputs_loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        return masked_loss(outputs, batch["labels"], self.task.kind)
+
+    def stream(self, source: Source, batch_size: int, purpose: str) -> BatchStream:
+        """Return the batches of ``source``; all but those of validation hold texts of about one length.
+
+        Raises
+        ------
+        RequestError: if there is no such source, it is empty, or the batch is too small.
+        """
+        if source not in LABELLED:
+            return self._unlabelled_stream(source, batch_size, purpose)
+        seed, rows = self.spec.seed, self._examples.parts["train" if source == "train" else "val"]
+        targets = self._targets[rows]
+        if source == "val-null":
+            targets = targets[torch.randperm(len(rows), generator=generator(seed, "val-null"))]
+
+        def make(chosen: Tensor, _: torch.Generator) -> Batch:
+            return {"tokens": self._tokens(rows[chosen]), "labels": targets[chosen].to(self.device)}
+
+        places = torch.arange(len(rows))
+        if source == "train":
+            return BucketedStream(batch_size, places, seed, purpose, make, self._lengths(rows))
+        return ShuffledStream(batch_size, places, seed, purpose, make)
+
+    @torch.no_grad()
+    def score(self, encoder: nn.Module, head: nn.Module, split: Split = "val", key: TestKey | None = None) -> Scores:
+        """Evaluate as :class:`Problem` says; of several test files also each by itself, as ``METRIC[FILE]``."""
+        rows = self._examples.parts[split]
+        labels = self._examples.sealed.open(key) if split == "test" else self._examples.labels[rows.numpy()]
+        outputs = self._outputs(encoder, head, rows) * self._scale + self._offset
+        scores = evaluate(self.task, labels, outputs, self._sigma)
+        for name, part in self._examples.named.items() if split == "test" else ():
+            inside = torch.isin(rows, part).numpy()
+            found = evaluate(self.task, labels[inside], outputs[inside], self._sigma)
+            scores |= {f"{metric}[{name}]": value for metric, value in found.items()}
+        return scores
+
+    def facts(self) -> dict[str, Any]:
+        """Counts of table and corpus, and of the texts that are longer than the encoder reads."""
+        limit = self._text.tokens
+        longer = {name: int((self._lengths(part) > limit).sum()) for name, part in self._examples.parts.items()}
+        return {**self._facts, "cut": longer}
+
+    @property
+    def _architecture(self) -> Mapping[str, Any]:
+        architecture: Mapping[str, Any] = self.spec.encoder["architecture"]
+        return architecture
+
+    def _unlabelled_stream(self, source: str, batch_size: int, purpose: str) -> BatchStream:
+        if source not in self._sources:
+            known = (*self._sources, *LABELLED)
+            raise RequestError(f"stream {purpose!r}: source {source!r} is not known; {nearest(source, known)}")
+        if batch_size < 2:
+            raise RequestError(f"batch_size: expected at least 2, as sentences are told apart, got {batch_size}")
+        texts = self._sources[source]
+        lengths = torch.from_numpy(texts.tokens.lengths).clamp(max=self._text.corpus_tokens - PAIR)
+        places = torch.arange(len(texts.tokens))
+        return BucketedStream(batch_size, places, self.spec.seed, purpose, partial(self._views, texts), lengths)
+
+    def _views(self, texts: UnlabelledTexts, rows: Tensor, draws: torch.Generator) -> Batch:
+        framing = Framing(self._tokenizer, self._text.corpus_tokens)
+        batch = dict(unlabelled_batch(texts.tokens, rows, framing, self._text.mask_share, draws))
+        if texts.planted is not None:
+            batch["planted"] = texts.planted[rows]
+        return {name: values.to(self.device) for name, values in batch.items()}
+
+    def _tokens(self, rows: Tensor) -> Tensor:
+        framing = Framing(self._tokenizer, self._text.tokens)
+        return labelled_rows(self._examples.first, self._examples.second, rows, framing).to(self.device)
+
+    def _lengths(self, rows: Tensor) -> Tensor:
+        """Return the tokens of examples before they are cut, special ones included, shape (N,)."""
+        lengths = self._examples.first.lengths[rows.numpy()] + 2
+        if self._examples.second is not None:
+            lengths = lengths + self._examples.second.lengths[rows.numpy()] + 2
+        return torch.from_numpy(lengths)
+
+    def _outputs(self, encoder: nn.Module, head: nn.Module, rows: Tensor) -> NDArray[np.float64]:
+        """Return the head's outputs in evaluation mode, (N, t); examples of one length go together."""
+        order = self._lengths(rows).argsort(stable=True)
+        modes = [(module, module.training) for root in (encoder, head) for module in root.modules()]
+        encoder.eval()
+        head.eval()
+        try:
+            parts = [head(encoder(self._tokens(rows[part]))[:, 0]).double().cpu() for part in order.split(SCORE_BATCH)]
+        finally:
+            for module, training in modes:
+                module.training = training
+        outputs: NDArray[np.float64] = torch.cat(parts)[order.argsort()].numpy()
+        return outputs
