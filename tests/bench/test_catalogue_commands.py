@@ -67,3 +67,12 @@ def test_a_method_that_cannot_run_on_the_task(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(METHODS._entries, "none", replace(METHODS.get("cp"), name="none", backbones=()))
     with pytest.raises(RequestError, match="--method: none has no backbone that reads molecules"):
         describe(["small"], "none", "bace", [])
+
+
+def test_show_of_a_text_task_names_its_classes_and_files() -> None:
+    shown = describe(["glue:rte"], None, None, [])
+    assert "entailment, not_entailment" in shown
+    assert "text.train.file" in shown
+    assert "smiles" not in shown
+    with pytest.raises(RequestError, match=r"'mnli' is in several suites; say glue-subset:mnli or glue:mnli"):
+        describe(["mnli"], None, None, [])

@@ -101,7 +101,7 @@ def test_tapt_starts_where_dapt_ended(tmp_path: Path, monkeypatch: pytest.Monkey
     (outcome,) = short.run(tmp_path, "dapt-tapt", (11,))
     assert outcome.ok, outcome.traceback
     first, second = seen[-2:]
-    assert [(name, source) for name, source, _, _ in (first, second)] == [("continued", "corpus"), ("tapt", "task")]
+    assert [(name, source) for name, source, _, _ in (first, second)] == [("continued", "domain"), ("tapt", "task")]
     for part in ("encoder", "heads"):
         assert all((first[3][part][name] == tensor).all() for name, tensor in second[2][part].items())
     (record,) = scan(tmp_path).records

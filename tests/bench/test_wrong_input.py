@@ -39,7 +39,7 @@ def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"tasks": "moleculenet:bacee"}, ["task: 'moleculenet:bacee'", "did you mean bace"]),
         ({"tasks": "molnet:bace"}, ["suite: 'molnet'", "moleculenet"]),
         ({"tasks": "baace"}, ["task: 'baace'", "did you mean bace"]),
-        ({"tasks": ""}, ["--tasks", "demo, moleculenet"]),
+        ({"tasks": ""}, ["--tasks", "known: analytic, demo, glue"]),
     ],
 )
 def test_unknown_names(tmp_path: Path, words: dict[str, str], parts: list[str]) -> None:
