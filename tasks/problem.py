@@ -72,6 +72,15 @@ class Problem(ABC):
         RequestError: if the file cannot be read safely or does not fit the encoder.
         """
 
+    def load_heads(self, path: Path) -> nn.ModuleDict:
+        """Return the objectives' heads to go with :meth:`load_checkpoint`: fresh ones, unless the weights hold some.
+
+        Raises
+        ------
+        RequestError: if those that it holds do not fit.
+        """
+        return self.objective_heads()
+
     @abstractmethod
     def objective_heads(self) -> nn.ModuleDict:
         """Return fresh heads of the objectives, initialised from the seed."""

@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import NotPreparedError
+from bench.files import digest
 from methods.settings import ContinuedSettings, StartSettings
 from methods.stage import Context, Stage, StageResult, Weights, corpus_key
 
 if TYPE_CHECKING:
     from tasks.problem import Problem
     from tasks.spec import ProblemSpec
+
+
+READ = (".json", ".safetensors", ".bin", ".txt")  # files of a saved model that results can depend on
 
 
 def start_stage(settings: StartSettings) -> Stage:
@@ -55,30 +59,35 @@ class FromScratch(Start):
 
 
 class FromCheckpoint(Start):
-    """Read an ImageMol-style checkpoint into the encoder; the objective heads are fresh."""
+    """Read weights that others trained: an ImageMol-style file, or the folder of a saved language model.
+
+    Objective heads are those of the checkpoint where it holds any, else fresh.
+    """
 
     def check(self) -> None:
         self._path()
 
     def key(self, spec: ProblemSpec) -> Mapping[str, Any]:
         path = self._path()
-        status = path.stat()
-        checksum = _checksum(path, status.st_size, status.st_mtime_ns)
-        return corpus_key(spec) | {"checkpoint": checksum, "seed": self.settings.seed}
+        files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.suffix in READ)
+        found = {file.name: _checksum(file, file.stat().st_size, file.stat().st_mtime_ns) for file in files}
+        checkpoint = found[path.name] if path.is_file() else digest(found)
+        return corpus_key(spec) | {"checkpoint": checkpoint, "seed": self.settings.seed}
 
     def run(self, problem: Problem, start: Weights, context: Context) -> StageResult:
         """Ignore ``start``: there is nothing before."""
         from methods.stages.common import copy_state
 
-        encoder = problem.load_checkpoint(self._path())
-        return StageResult({"encoder": copy_state(encoder), "heads": copy_state(problem.objective_heads())})
+        encoder, heads = problem.load_checkpoint(self._path()), problem.load_heads(self._path())
+        return StageResult({"encoder": copy_state(encoder), "heads": copy_state(heads)})
 
     def _path(self) -> Path:
         path = Path(self.settings.checkpoint).expanduser()
-        if not self.settings.checkpoint or not path.is_file():
+        if not self.settings.checkpoint or not path.exists():
             raise NotPreparedError(
                 f"start.checkpoint: expected the ImageMol weights (ImageMol.pth.tar, linked from the ImageMol "
-                f"repository's README), got {self.settings.checkpoint or 'no path'!r}; download the file and pass "
+                f"repository's README), or for text the folder of a saved model such as roberta-base, "
+                f"got {self.settings.checkpoint or 'no path'!r}; download it and pass "
                 "--set start.checkpoint=PATH, or choose --protocol small, which pretrains its own"
             )
         return path

@@ -13,6 +13,9 @@ from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from bench.errors import RequestError
+from methods.settings import StartSettings
+from methods.stage import Uninterrupted
+from methods.stages.start import start_stage
 from tasks.backbones.roberta import architecture
 from tasks.text.encoder import TextEncoder, build_encoder
 from tasks.text.tokenizer import wrap
@@ -274,3 +277,19 @@ def test_damaged_weights_and_other_tokenizers_are_refused(saved: Path, tmp_path:
     with pytest.raises(RequestError, match="got no folder"):
         made.load_checkpoint(folder / "absent")
     assert wrap(tokenizer().backend).checksum == tokenizer().checksum
+
+
+def test_a_run_starts_from_the_folder_of_a_saved_model(saved: Path, tmp_path: Path) -> None:
+    made, _ = problem()
+    stage = start_stage(StartSettings(kind="checkpoint", checkpoint=str(saved)))
+    stage.check()
+    started = stage.run(made, {}, Uninterrupted()).weights
+    loaded, heads = made.load_checkpoint(saved), made.load_heads(saved)
+    for name, module in (("encoder", loaded), ("heads", heads)):
+        expected = module.state_dict()
+        assert started[name].keys() == expected.keys()
+        assert all(torch.equal(tensor, expected[key]) for key, tensor in started[name].items())
+    elsewhere = start_stage(StartSettings(kind="checkpoint", checkpoint=str(altered(saved, tmp_path))))
+    assert elsewhere.key(made.spec) == stage.key(made.spec)  # known by content, not by path
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    assert elsewhere.key(made.spec) != stage.key(made.spec)
