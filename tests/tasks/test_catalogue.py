@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -235,3 +236,13 @@ def test_listing_loads_no_heavy_library() -> None:
     code = "import sys; from tasks import catalogue; catalogue.suites(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "numpy", "pandas", "rdkit"} & set(loaded)
+
+
+def test_the_entries_of_the_docs_are_valid(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "adding.md").read_text(encoding="utf-8")
+    blocks = [block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "\ntasks:" in block]
+    assert len(blocks) == 2
+    for number, block in enumerate(blocks):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(block, encoding="utf-8")
+        assert catalogue.read_suite(path).tasks
