@@ -48,7 +48,7 @@ def figure(board: Board, subject: str) -> Figure:
     """Draw the axis with the best rank on its left, the better half of the names left of it, the others right."""
     from matplotlib.figure import Figure
 
-    ranking, look = _ranking(board, subject), looks(board)
+    ranking = _ranking(board, subject)
     table = suite_table(board, subject)
     tasks = counted(len(table.tasks) if table else 0, "task")
     bars = levels(ranking)
@@ -80,7 +80,13 @@ def figure(board: Board, subject: str) -> Figure:
         axis.plot(
             [ranks[0] - pad, ranks[1] + pad], [at, at], color="#303030", lw=3, solid_capstyle="round", gid="group"
         )
-    down = 0.12 + BAR * depth + 0.12
+    _names(axis, board, ranking, 0.12 + BAR * depth + 0.12)
+    return figure
+
+
+def _names(axis: Axes, board: Board, ranking: Ranking, down: float) -> None:
+    """Write the names from ``down`` inches below the ruler on, each joined to its rank."""
+    look, half, (low, high) = looks(board), (len(ranking.rows) + 1) // 2, axis.get_xlim()
     for place, (row, rank) in enumerate(_pairs(ranking)):
         is_left = place < half
         line = place if is_left else len(ranking.rows) - 1 - place
@@ -104,7 +110,6 @@ def figure(board: Board, subject: str) -> Figure:
             ha="right" if is_left else "left", va="center", fontsize=NAME, annotation_clip=False,
             color=dark(colour) if named else "#404040", fontweight="bold" if row == board.focus else "normal",
         )  # fmt: skip
-    return figure
 
 
 def levels(ranking: Ranking) -> list[tuple[int, int, int]]:

@@ -13,7 +13,8 @@ import pytest
 from bench.errors import RequestError
 from bench.records import FORMAT, Trajectory, write
 from leaderboard.check import Problem, check
-from tests.leaderboard.fabricate import failure, grid, plan, record, save, trajectory
+from tests.leaderboard import fabricate
+from tests.leaderboard.fabricate import change, failure, grid, plan, record, save, trajectory
 
 TASK = "demo:a"
 
@@ -26,12 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def file(folder: Path, method: str = "cp", seed: int = 0) -> Path:
-    (path,) = folder.glob(f"records/{method}/demo-a/seed-{seed}-*.json")
-    return path
-
-
-def change(path: Path, **values: Any) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    return fabricate.file(folder, method, seed)
 
 
 def only(folder: Path) -> Problem:

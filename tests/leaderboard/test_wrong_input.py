@@ -17,7 +17,8 @@ from leaderboard.content import Board, Report
 from leaderboard.grid import read_folders
 from leaderboard.report import build, write
 from leaderboard.tables.markdown import render
-from tests.leaderboard.fabricate import failure, grid, plan, record, save
+from tests.leaderboard import fabricate
+from tests.leaderboard.fabricate import change, failure, grid, plan, record, save
 
 TASK = "moleculenet:bace"
 
@@ -32,12 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def file(folder: Path, method: str = "cp", seed: int = 2) -> Path:
-    (path,) = folder.glob(f"records/{method}/*/seed-{seed}-*.json")
-    return path
-
-
-def change(path: Path, **values: Any) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    return fabricate.file(folder, method, seed)
 
 
 def board_of(report: Report) -> Board:

@@ -6,30 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from bench.records import Record
 from leaderboard.report import build
 from leaderboard.tables.markdown import render
 from tests.bench import short
-from tests.leaderboard.fabricate import failure, grid, plan, record, save
-
-METHODS = ["finetune", "cp", "tapweight", "tapweight-null"]
-TASKS = ["moleculenet:bace", "moleculenet:esol"]
+from tests.leaderboard.fabricate import failure, grid, record, save, unfinished
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Five seeds; of cp on bace seed 3 failed and seed 4 is damaged; of cp on esol seed 4 is missing."""
-    cells = grid()
-    save(tmp_path, [cell for cell in cells if not lacks(cell)])
-    save(tmp_path, [failure("cp", "moleculenet:bace", 3, "a|b\n<class 'ValueError'>")])
-    (tmp_path / "records/cp/moleculenet-bace/seed-4-aa.json").write_text('{"format": 1, "meth')
-    skipped = [{"method": "mlm", "task": "moleculenet:bace", "reason": "molecules have no tokens"}]
-    plan(tmp_path, cells, METHODS, TASKS, skipped=skipped)
-    return tmp_path
-
-
-def lacks(cell: Record) -> bool:
-    return cell.method == "cp" and cell.seed in ((3, 4) if cell.task.endswith("bace") else (4,))
+    return unfinished(tmp_path)
 
 
 def lines(text: str, start: str) -> list[list[str]]:

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from tasks.backbones.roberta import OBJECTIVES, architecture
 from tasks.info import TaskInfo
-from tasks.problem import TestKey
+from tasks.problem import Problem, TestKey
 from tasks.randomness import generator
 from tasks.sealed import SealedLabels
 from tasks.settings import TaskSettings
@@ -26,6 +27,8 @@ SPOKEN = (
     "lost saw built carried near under over after before bridge house"
 )
 WORDS = SPOKEN.split()
+
+NAMES = ("masked-lm", "contrastive", "split-order", "planted")
 
 
 def sentences(count: int, seed: int = 0) -> tuple[str, ...]:
@@ -111,3 +114,14 @@ def problem(
     )
     sources = {"corpus": unlabelled(200, 3), "task": unlabelled(80, 4)}
     return TextProblem(spec, chosen, "cpu", tokenizer(), sources, examples, {"table": {}}), key
+
+
+def modules(made: Problem, dtype: torch.dtype = torch.float32) -> tuple[nn.Module, nn.ModuleDict, nn.Module]:
+    """Fresh encoder, heads of the objectives and downstream head of a problem."""
+    found = made.encoder(), made.objective_heads(), made.downstream_head()
+    for part in found:
+        part.to(dtype)
+    return found
+
+
+# --- modules
