@@ -34,6 +34,11 @@ class Job:
     payload: JSON values only.
     needs: ids of the jobs that must have succeeded before.
     alone: everything else waits for this job, so it may use the threads of all workers.
+    kind: what is alike in its needs of time and memory, such as ``cell-small``; jobs of one kind are launched together.
+    seconds: how long it is expected to take, None where nothing tells.
+    memory_bytes: the resident memory that it is expected to need, None where nothing tells.
+    on_failure: ``"package.module:callable"`` for a job that died before it could say why: it gets the payload,
+        a one-line reason and the tail of the job's output.
 
     Raises
     ------
@@ -46,6 +51,10 @@ class Job:
     payload: Mapping[str, Any]
     needs: tuple[str, ...] = ()
     alone: bool = False
+    kind: str = "job"
+    seconds: float | None = None
+    memory_bytes: int | None = None
+    on_failure: str = ""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"\w[\w.,:=+@-]{0,199}", self.id):
@@ -58,13 +67,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended. ``ok`` says that its function returned; whether there is a result, the files say."""
+    """How a job ended. ``ok`` says that its function returned; whether there is a result, the files say.
+
+    ``interrupted``: it was asked to stop, has saved its state and can go on later; that is no failure.
+    """
 
     job: Job
     ok: bool
     reason: str = ""  # one line
     traceback: str = ""
     seconds: float = 0.0
+    interrupted: bool = False
 
 
 class Executor(ABC):

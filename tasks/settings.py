@@ -66,6 +66,31 @@ class TextSettings(Section):
     temperature: float = Field(gt=0, default=0.05)  # tau of the contrastive loss (SimCSE)
 
 
+class GraphSettings(Section):
+    """Molecule graphs: features, the GIN, and its four objectives (Hu et al. 2020; GraphMVP, Liu et al. 2022)."""
+
+    features: Literal["published", "ogb"]  # atom index and chirality, bond type and direction; or OGB's full ones
+    layers: int = Field(ge=1)
+    width: int = Field(ge=4)
+    dropout: Share  # after each layer, while fine-tuning; pretraining has none
+    molecules: int = Field(gt=0)  # of the corpus, and of a task's own inputs, that get conformers: one costs 1/54 s
+    conformers: int = Field(ge=1)  # of a molecule
+    conformer_seed: int = 0
+    mask_share: Annotated[float, Field(gt=0, lt=1)] = 0.15  # of the atoms that attribute masking hides
+    mask_bonds: bool = False  # hide the bonds of hidden atoms too, and predict them
+    radius: int = Field(ge=1, default=5)  # bonds from the centre to the edge of the substructure
+    context: tuple[int, int] = (4, 7)  # bonds from the centre to the inner and the outer edge of the context
+    contrastive: Literal["ebm-nce", "info-nce"] = "ebm-nce"
+    temperature: float = Field(gt=0, default=0.2)  # T of the contrastive loss
+    beta: float = Field(ge=0, default=2.0)  # of the KL term of the generative loss
+    crop: Share = 0.15  # of the atoms that a subgraph leaves out
+    schnet_width: int = Field(ge=4)
+    schnet_filters: int = Field(ge=4)
+    schnet_interactions: int = Field(ge=1)
+    schnet_gaussians: int = Field(ge=2)
+    cutoff: float = Field(gt=0, default=10.0)  # angstrom
+
+
 class TaskSettings(Section):
     """All sections that this layer reads."""
 
@@ -73,3 +98,4 @@ class TaskSettings(Section):
     corpus: CorpusSettings
     image: ImageSettings
     text: TextSettings
+    graph: GraphSettings

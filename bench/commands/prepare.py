@@ -51,7 +51,10 @@ def prepare_pairs(
     groups: dict[tuple[str, ...], list[Pair]] = {}
     for name, task, backbone in fitting:
         settings = rules.resolve(METHODS.get(name), task, backbone).settings
-        group = (backbone, *(part.model_dump_json() for part in (settings.corpus, settings.image, settings.text)))
+        group = (
+            backbone,
+            *(part.model_dump_json() for part in (settings.corpus, settings.image, settings.text, settings.graph)),
+        )
         groups.setdefault(group, []).append((name, task, backbone))
     for members in groups.values():
         name, first, backbone = members[0]
