@@ -57,9 +57,14 @@ class Chain:
         }
 
 
-def backbone_for(method: Method, task: TaskInfo) -> str | None:
-    """Return the method's backbone for this kind of task: the first that reads its inputs, or None."""
+def backbone_for(method: Method, task: TaskInfo, wanted: str = "") -> str | None:
+    """Return the backbone of a cell, or None if the method has none that reads the task's inputs.
+
+    That is the wanted one, else the task's own, else the first that the method lists for such inputs.
+    """
     fitting = [name for name in method.backbones if BACKBONES.get(name).inputs == task.inputs]
+    if wanted or task.backbone:
+        return (wanted or task.backbone) if (wanted or task.backbone) in fitting else None
     return fitting[0] if fitting else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from methods.stage import Stage
     from tasks.settings import Section
 
-BACKBONES = ("resnet18", "roberta", "analytic")  # a method that knows no modality runs on all
+# A method that knows no modality runs on all; molecules are images unless graphs are asked for.
+BACKBONES = ("resnet18", "gin", "roberta", "analytic")
 
 Stages = Callable[["Settings"], Sequence["Stage"]]
 Names = Callable[["Section | None"], Sequence[str]]
@@ -39,6 +40,7 @@ class Method:
     extra: str = ""  # the optional extra of this project that installs what it needs
     needs: tuple[str, ...] = ()  # modules of that extra
     made_of: Names = lambda own: ()  # from its own section: the methods whose stages, and sections, it takes
+    pretrained_on: Mapping[str, float] | None = None  # objectives of its own start, with weights; none: all, equal ones
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -49,7 +51,7 @@ class Method:
         """All stages of a cell: the general-domain start, then the method's own."""
         from methods.stages.start import start_stage
 
-        return [start_stage(settings.start), *self.stages(settings)]
+        return [start_stage(settings.start, self.pretrained_on), *self.stages(settings)]
 
     def part(self, settings: Settings) -> list[Stage]:
         """The method's own stages, for the settings of a method that is made of this one."""
@@ -72,13 +74,14 @@ def method(
     extra: str = "",
     needs: tuple[str, ...] = (),
     made_of: Names = lambda own: (),
+    pretrained_on: Mapping[str, float] | None = None,
 ) -> Callable[[Stages], Stages]:
     """Register the decorated function, which takes settings and returns stages, as a method."""
 
     def file(stages: Stages) -> Stages:
         entry = Method(
             name, title, paper, published, backbones, cost, stages,
-            section, options, learns, control_of, group, extra, needs, made_of,
+            section, options, learns, control_of, group, extra, needs, made_of, pretrained_on,
         )  # fmt: skip
         METHODS.register(name)(entry)
         return stages

@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import Field, SerializeAsAny, model_validator
+from pydantic import (
+    Field,
+    SerializationInfo,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from tasks.settings import Section, Share, TaskSettings
 
 Own = TypeVar("Own", bound=Section)
+Beta = Annotated[float, Field(ge=0, lt=1)]
+COMPLETE = "complete"  # a context of model_dump, see :class:`Grown`
 Schedule = Literal["constant", "linear", "cosine", "step"]  # two end at 0; step: times 0.9, thirty times, evenly
 
 
-class OptimiserSettings(Section):
+class Grown(Section):
+    """A section that got fields after results were stored under it.
+
+    In JSON, which names results, the ``added`` fields are left out while they have their default, so that results
+    from before keep their names. With a context of ``COMPLETE`` all fields are there.
+    """
+
+    added: ClassVar[tuple[str, ...]]
+
+    @model_serializer(mode="wrap")
+    def _serialised(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        for name in self.added if info.context != COMPLETE else ():
+            if getattr(self, name) == type(self).model_fields[name].get_default(call_default_factory=True):
+                values.pop(name, None)
+        return values
+
+
+class OptimiserSettings(Grown):
     """An optimiser with its learning-rate schedule over the steps of its stage."""
+
+    added = ("betas", "eps", "decay_norms")
 
     name: Literal["sgd", "adamw"]
     lr: float = Field(ge=0)
@@ -22,10 +51,15 @@ class OptimiserSettings(Section):
     clip: float | None = Field(gt=0, default=None)  # largest norm of the gradient
     schedule: Schedule
     warmup: Share = 0.0  # leading part of the steps with a linear rise
+    betas: tuple[Beta, Beta] = (0.9, 0.999)  # adamw only
+    eps: float = Field(gt=0, default=1e-8)  # adamw only
+    decay_norms: bool = True  # whether weight decay is for biases and normalisations too; RoBERTa: no
 
 
-class StartSettings(Section):
+class StartSettings(Grown):
     """The general-domain starting weights that every method shares."""
+
+    added = ("objectives",)
 
     kind: Literal["pretrain", "checkpoint"]  # train once from scratch, or read an ImageMol-style file
     checkpoint: str = ""  # its path; enters identities as the checksum of the file
@@ -33,6 +67,12 @@ class StartSettings(Section):
     steps: int = Field(gt=0, default=1)
     batch: int = Field(gt=0, default=1)
     optimiser: OptimiserSettings | None = None
+    objectives: tuple[str, ...] = ()  # that it trains on, with equal weights; none: on all. RoBERTa: masked-lm
+
+    @property
+    def weights(self) -> dict[str, float] | None:
+        """The weights of the objectives that are named, if any are."""
+        return {name: 1 / len(self.objectives) for name in self.objectives} or None
 
     @model_validator(mode="after")
     def _complete(self) -> StartSettings:

@@ -58,6 +58,7 @@ class TaskInfo(BaseModel):
     name: Name
     title: str
     inputs: Literal["molecule", "vector", "text"] = "molecule"
+    backbone: str = ""  # that reads it unless another is asked for; none: what each method prefers
     kind: Literal["classification", "classes", "regression"]  # t yes-or-no targets; one of K classes; t values
     metric: Metric
     units: str = ""  # of the targets; empty for classes

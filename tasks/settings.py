@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -62,6 +62,7 @@ class TextSettings(Section):
     dropout: Share
     tokens: int = Field(ge=8)  # of a labelled example, special ones included; longer texts are cut
     corpus_tokens: int = Field(ge=8)  # of an unlabelled example
+    document_tokens: int | None = Field(ge=8, default=None)  # of a task's own or its domain's; none: corpus_tokens
     mask_share: Annotated[float, Field(gt=0, lt=1)] = 0.15  # of the tokens that masked LM predicts
     temperature: float = Field(gt=0, default=0.05)  # tau of the contrastive loss (SimCSE)
 
@@ -89,6 +90,13 @@ class GraphSettings(Section):
     schnet_interactions: int = Field(ge=1)
     schnet_gaussians: int = Field(ge=2)
     cutoff: float = Field(gt=0, default=10.0)  # angstrom
+
+    @model_validator(mode="after")
+    def _overlapping(self) -> GraphSettings:
+        inner, outer = self.context
+        if not 0 <= inner < min(self.radius, outer):
+            raise ValueError(f"context: expected an inner edge below its outer edge and below radius {self.radius}")
+        return self
 
 
 class TaskSettings(Section):

@@ -36,8 +36,13 @@ def as_function(encoder: nn.Module, head: nn.Module, loss: Loss) -> tuple[Functi
     call also starts from the state that the global generators have now. So all calls drop the same
     units, in both passes of a difference and in a forward-mode pass; and a function made just before
     a training pass drops those of that pass.
+
+    Raises
+    ------
+    ValueError: if a module with parameters stands under two names.
     """
     pair = _Pair(encoder, head, loss)
+    _check_names(pair)
     present = {name: parameter.detach() for name, parameter in pair.named_parameters() if parameter.requires_grad}
     frozen = {name: parameter.detach() for name, parameter in pair.named_parameters() if not parameter.requires_grad}
     device = next((tensor.device for tensor in (*present.values(), *frozen.values())), torch.device("cpu"))
@@ -50,6 +55,15 @@ def as_function(encoder: nn.Module, head: nn.Module, loss: Loss) -> tuple[Functi
         return value
 
     return function, present
+
+
+def _check_names(pair: nn.Module) -> None:
+    """Refuse what torch.func.functional_call would not put back, so that training would silently stop."""
+    names: dict[nn.Module, str] = {}
+    for name, module in pair.named_modules(remove_duplicate=False):
+        if module in names and next(module.parameters(), None) is not None:
+            raise ValueError(f"modules: expected each under one name, got one as {names[module]!r} and as {name!r}")
+        names[module] = name
 
 
 def shared(parameters: Parameters) -> Parameters:

@@ -13,6 +13,7 @@ from bench.errors import NotPreparedError
 from bench.files import digest
 from methods.settings import ContinuedSettings, StartSettings
 from methods.stage import Context, Stage, StageResult, Weights, corpus_key
+from tasks.text.pretrained import model_path
 
 if TYPE_CHECKING:
     from tasks.problem import Problem
@@ -22,9 +23,14 @@ if TYPE_CHECKING:
 READ = (".json", ".safetensors", ".bin", ".txt")  # files of a saved model that results can depend on
 
 
-def start_stage(settings: StartSettings) -> Stage:
-    """Return the stage that makes the starting weights which ``settings`` describe."""
-    return FromScratch(settings) if settings.kind == "pretrain" else FromCheckpoint(settings)
+def start_stage(settings: StartSettings, objectives: Mapping[str, float] | None = None) -> Stage:
+    """Return the stage that makes the starting weights which ``settings`` describe.
+
+    ``objectives`` are those that it trains on, if it trains, with their weights; none: those of ``settings``.
+    """
+    if settings.kind == "pretrain":
+        return FromScratch(settings, objectives or settings.weights)
+    return FromCheckpoint(settings)
 
 
 @dataclass(frozen=True)
@@ -39,23 +45,37 @@ class Start(Stage):
         return replace(spec, seed=self.settings.seed)
 
 
+@dataclass(frozen=True)
 class FromScratch(Start):
-    """Pretrain a random encoder with equal weights on the corpus."""
+    """Pretrain a random encoder on the corpus, on all objectives equally or on those that are named."""
+
+    objectives: Mapping[str, float] | None = None
+
+    def validate(self, spec: ProblemSpec) -> None:
+        self._training().validate(spec)
 
     def key(self, spec: ProblemSpec) -> Mapping[str, Any]:
-        return corpus_key(spec) | {"settings": self.settings.model_dump(mode="json", exclude={"checkpoint"})}
+        named = {} if self.objectives is None else {"weights": dict(self.objectives)}
+        return corpus_key(spec) | named | {"settings": self.settings.model_dump(mode="json", exclude={"checkpoint"})}
 
     def run(self, problem: Problem, start: Weights, context: Context) -> StageResult:
         """Ignore ``start``: there is nothing before."""
         from methods.stages.common import copy_state
+
+        fresh = {"encoder": copy_state(problem.encoder()), "heads": copy_state(problem.objective_heads())}
+        return self._training().run(problem, fresh, context)
+
+    def _training(self) -> Stage:
         from methods.stages.continued import Continued
+        from methods.stages.selected import Selected
 
         assert self.settings.optimiser is not None
         settings = ContinuedSettings(
             steps=self.settings.steps, batch=self.settings.batch, optimiser=self.settings.optimiser
         )
-        fresh = {"encoder": copy_state(problem.encoder()), "heads": copy_state(problem.objective_heads())}
-        return Continued(settings, name=self.name).run(problem, fresh, context)
+        if self.objectives is None:
+            return Continued(settings, name=self.name)
+        return Selected(settings, name=self.name, weights=self.objectives)
 
 
 class FromCheckpoint(Start):
@@ -82,13 +102,13 @@ class FromCheckpoint(Start):
         return StageResult({"encoder": copy_state(encoder), "heads": copy_state(heads)})
 
     def _path(self) -> Path:
-        path = Path(self.settings.checkpoint).expanduser()
+        path = model_path(self.settings.checkpoint)
         if not self.settings.checkpoint or not path.exists():
             raise NotPreparedError(
-                f"start.checkpoint: expected the ImageMol weights (ImageMol.pth.tar, linked from the ImageMol "
-                f"repository's README), or for text the folder of a saved model such as roberta-base, "
-                f"got {self.settings.checkpoint or 'no path'!r}; download it and pass "
-                "--set start.checkpoint=PATH, or choose --protocol small, which pretrains its own"
+                "start.checkpoint: expected the ImageMol weights (ImageMol.pth.tar, linked from the ImageMol "
+                "repository's README), for graphs a file that tasks/graph/published.yaml lists, for text the folder of "
+                f"a saved model such as roberta-base, got {self.settings.checkpoint or 'no path'!r}; download it and "
+                "pass --set start.checkpoint=PATH, or choose --protocol small, which pretrains its own"
             )
         return path
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from bench.errors import RequestError
+from tasks.checkpoint_file import read_tensors
+
+WRAPPERS = ("state_dict",)
 
 
 def load_by_position(encoder: nn.Module, path: Path) -> None:
@@ -22,14 +22,14 @@ def load_by_position(encoder: nn.Module, path: Path) -> None:
 
     Parameters
     ----------
-    path: a ``.safetensors`` file, or a file of ``torch.save`` that holds a state dict, bare or under ``"state_dict"``.
+    path: as in :func:`~tasks.checkpoint_file.read_tensors`.
 
     Raises
     ------
     RequestError: if the file cannot be read without unpickling objects, is too short, or a shape differs.
     """
     expected = encoder.state_dict()
-    found = _read(path)
+    found = read_tensors(path, WRAPPERS)
     if path.suffix == ".safetensors":
         found = _ordered(found, list(expected), path)
     if len(found) < len(expected):
@@ -43,28 +43,6 @@ def load_by_position(encoder: nn.Module, path: Path) -> None:
             )
         matched[name] = tensor
     encoder.load_state_dict(matched)
-
-
-def _read(path: Path) -> Mapping[str, Tensor]:
-    try:
-        content: Any = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
-    except FileNotFoundError as error:
-        raise RequestError(f"checkpoint {path}: no such file") from error
-    # A damaged file can raise almost anything: unpickling, archive, header and end-of-file errors.
-    except Exception as error:
-        raise RequestError(
-            f"checkpoint {path}: expected tensors alone, in safetensors or as a state dict of torch.save, "
-            f"readable without unpickling objects ({type(error).__name__})"
-        ) from error
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
-    if not isinstance(content, dict) or not all(isinstance(entry, Tensor) for entry in content.values()):
-        raise RequestError(f"checkpoint {path}: expected a state dict of tensors, bare or under 'state_dict'")
-    return content
 
 
 def _ordered(found: Mapping[str, Tensor], names: list[str], path: Path) -> Mapping[str, Tensor]:

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.errors import RequestError
+from tasks.heads import linear
 from tasks.image.augment import augment
 from tasks.image.cache import Images
 from tasks.image.checkpoint import load_by_position
-from tasks.image.resnet import linear, resnet18
+from tasks.image.resnet import resnet18
 from tasks.image.views import corpus_views, normalise, to_unit
 from tasks.losses import masked_loss
 from tasks.metrics import evaluate

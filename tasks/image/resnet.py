@@ -68,12 +68,3 @@ def resnet18(width: int, generator: torch.Generator) -> ResNet18:
         elif isinstance(module, nn.BatchNorm2d):
             module.reset_parameters()
     return network
-
-
-def linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
-    """Return a linear head with PyTorch's usual start, U(-1/sqrt(inputs), 1/sqrt(inputs)), drawn from ``generator``."""
-    head: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs)  # type: ignore[no-untyped-call]
-    bound = 1 / math.sqrt(inputs)
-    nn.init.uniform_(head.weight, -bound, bound, generator=generator)
-    nn.init.uniform_(head.bias, -bound, bound, generator=generator)
-    return head

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tasks.analytic.problem import AnalyticProblem
+from tasks.graph.problem import GraphProblem
 from tasks.image.problem import ImageProblem
 from tasks.sealed import SealedLabels
 from tasks.text.problem import TextProblem
@@ -29,4 +30,5 @@ def sealed(bench_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     guard(ImageProblem)
     guard(AnalyticProblem)
     guard(TextProblem)
+    guard(GraphProblem)
     monkeypatch.setattr(SealedLabels, "open", lambda *_: pytest.fail("a stage opened the test labels"))

@@ -16,9 +16,21 @@ from methods import METHODS
 from methods.stage import Uninterrupted
 from methods.weighting.rule import Rule, Signals, Weighting
 from tasks import BACKBONES
-from tests.contract.runs import ANALYTIC, IMAGES, TEXT, pairs, planned, problem_of, same, tensors, train, trained
+from tests.contract.runs import (
+    ANALYTIC,
+    GRAPHS,
+    IMAGES,
+    TEXT,
+    pairs,
+    planned,
+    problem_of,
+    same,
+    tensors,
+    train,
+    trained,
+)
 
-on_all = pytest.mark.parametrize(("name", "task"), pairs(ANALYTIC, IMAGES, TEXT))
+on_all = pytest.mark.parametrize(("name", "task"), pairs(ANALYTIC, IMAGES, TEXT, GRAPHS))
 on_vectors = pytest.mark.parametrize(("name", "task"), pairs(ANALYTIC))
 
 
@@ -27,10 +39,10 @@ class Stop(Exception):
 
 
 def test_all_methods_and_modalities_are_here() -> None:
-    found = [tuple(parameters.values) for parameters in pairs(ANALYTIC, IMAGES, TEXT)]
+    found = [tuple(parameters.values) for parameters in pairs(ANALYTIC, IMAGES, TEXT, GRAPHS)]
     assert {name for name, _ in found} == set(METHODS.names())
-    read = {BACKBONES.get(name).inputs for name in BACKBONES.names()}
-    assert read == {"vector", "molecule", "text"}, "a new modality needs a task here"
+    read = {BACKBONES.get(name).modality for name in BACKBONES.names()}
+    assert read == {"analytic", "image", "text", "graph"}, "a new modality needs a task here"
 
 
 @on_all

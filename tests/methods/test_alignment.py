@@ -153,3 +153,10 @@ def test_the_step_on_alpha_equals_the_chain_of_central_differences(n: int) -> No
     closed = -2 * gamma * s * (q - s @ q)
     assert torch.allclose(alpha - rule.alpha, closed, rtol=1e-12)
     assert abs(float((alpha - rule.alpha).sum())) < 1e-15
+
+
+def test_a_module_under_two_names_is_refused() -> None:
+    body = nn.Sequential(nn.Linear(3, 3), nn.ReLU())
+    twice = nn.Sequential(body, body)
+    with pytest.raises(ValueError, match=r"'encoder\.0' and as 'encoder\.1'"):
+        as_function(twice, nn.Identity(), lambda encoder, _: encoder(torch.ones(1, 3)).sum())

@@ -1,10 +1,10 @@
-"""Protocol values for tests of molecule images."""
+"""Protocol values for tests of problems."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tasks.settings import CorpusSettings, ImageSettings, LabelSettings, TaskSettings, TextSettings
+from tasks.settings import CorpusSettings, GraphSettings, ImageSettings, LabelSettings, TaskSettings, TextSettings
 
 
 def image_settings(**changes: Any) -> ImageSettings:
@@ -40,6 +40,25 @@ def text_settings(**changes: Any) -> TextSettings:
     return TextSettings.model_validate(values | changes)
 
 
+def graph_settings(**changes: Any) -> GraphSettings:
+    values = {
+        "features": "published",
+        "layers": 2,
+        "width": 8,
+        "dropout": 0.5,
+        "molecules": 24,
+        "conformers": 1,
+        "schnet_width": 8,
+        "schnet_filters": 8,
+        "schnet_interactions": 1,
+        "schnet_gaussians": 6,
+        # The demo's molecules are small: with 5 and (4, 7) many have no context.
+        "radius": 3,
+        "context": (2, 4),
+    }
+    return GraphSettings.model_validate(values | changes)
+
+
 def corpus_settings(**changes: Any) -> CorpusSettings:
     values = {
         "molecules": 1600,
@@ -51,10 +70,13 @@ def corpus_settings(**changes: Any) -> CorpusSettings:
     return CorpusSettings.model_validate(values | changes)
 
 
-def task_settings(*, standardise: bool = True, image: ImageSettings | None = None) -> TaskSettings:
+def task_settings(
+    *, standardise: bool = True, image: ImageSettings | None = None, graph: GraphSettings | None = None
+) -> TaskSettings:
     return TaskSettings(
         labels=LabelSettings(standardise=standardise),
         corpus=corpus_settings(),
         image=image or image_settings(),
         text=text_settings(),
+        graph=graph or graph_settings(),
     )

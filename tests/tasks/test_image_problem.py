@@ -20,6 +20,7 @@ from tasks.molecules.corpus import load_corpus
 from tasks.molecules.table import load_table, molecule_tasks
 from tasks.problem import Problem, TestKey, TestSplitError
 from tests.tasks.protocol import corpus_settings, image_settings, task_settings
+from tests.tasks.reach import arrays_in
 
 Built = tuple[Problem, TestKey]
 SETTINGS = task_settings()
@@ -349,25 +350,6 @@ def test_test_split_needs_its_own_key(rings: Built, logp: Built) -> None:
         with pytest.raises(TestSplitError):
             problem.score(encoder, head, "test", wrong)
     assert 0 <= problem.score(encoder, head, "test", key)["roc_auc"] <= 1
-
-
-def arrays_in(thing: Any, seen: set[int], depth: int = 0) -> list[Any]:
-    """Every array that can be reached through attributes, items and closures of functions, seals left closed."""
-    if id(thing) in seen or depth > 12 or type(thing).__name__ == "SealedLabels":
-        return []
-    seen.add(id(thing))
-    if isinstance(thing, np.ndarray | Tensor):
-        return [np.asarray(thing)]
-    inside: list[Any] = []
-    if isinstance(thing, dict):
-        inside += thing.values()
-    elif isinstance(thing, list | tuple | set):
-        inside += thing
-    elif callable(thing) and getattr(thing, "__closure__", None):
-        inside += [cell.cell_contents for cell in thing.__closure__]
-    elif type(thing).__module__.startswith("tasks"):
-        inside += vars(thing).values()
-    return [array for one in inside for array in arrays_in(one, seen, depth + 1)]
 
 
 def test_no_array_of_the_problem_holds_test_labels(logp: Built) -> None:

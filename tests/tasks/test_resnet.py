@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from bench.errors import RequestError
+from tasks.heads import linear
 from tasks.image.checkpoint import load_by_position
-from tasks.image.resnet import ResNet18, linear, resnet18
+from tasks.image.resnet import ResNet18, resnet18
 
 
 def network(width: int = 8, seed: int = 0) -> ResNet18:

@@ -286,3 +286,11 @@ def test_metadata_needs_no_heavy_library(tmp_path: Path) -> None:
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "transformers", "pandas", "sklearn", "scipy"} & set(loaded)
+
+
+def test_a_missing_file_points_to_the_part_that_may_be_had() -> None:
+    with pytest.raises(NotPreparedError, match=r"may be had as glue-subset:qqp$"):
+        prepare_table(catalogue.get("glue:qqp"), mirror=None, download=False)
+    with pytest.raises(NotPreparedError) as caught:
+        prepare_table(catalogue.get("tartan:scierc"), mirror=None, download=False)
+    assert "subset" not in str(caught.value)

@@ -1,0 +1,151 @@
+"""The backbone "gin": molecule graphs as in Pretrain-GNN (arXiv 1905.12265) and GraphMVP (arXiv 2110.07728)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import RequestError
+from tasks import BACKBONES
+from tasks.backbone import Backbone, Say
+from tasks.catalogue import suites
+from tasks.info import SuiteInfo, TaskInfo
+from tasks.settings import TaskSettings
+from tasks.spec import ProblemSpec
+
+if TYPE_CHECKING:
+    from tasks.graph.problem import UnlabelledGraphs
+    from tasks.molecules.corpus import Corpus
+    from tasks.molecules.table import Table
+    from tasks.problem import Problem, TestKey
+
+NAME = "gin"
+OBJECTIVES = ("attribute-masking", "context-prediction", "graphmvp-contrastive", "graphmvp-generative")
+ENCODER = {"features", "layers", "width", "dropout"}  # settings of the encoder; the others are of the unlabelled graphs
+
+
+def prepare(
+    tasks: Sequence[TaskInfo], settings: TaskSettings, *, mirror: str | None, download: bool, workers: int, say: Say
+) -> None:
+    """Prepare tables, the corpus of each suite, the graphs of all molecules, and conformers of unlabelled ones."""
+    from tasks.graph.cache import GraphCache
+    from tasks.graph.conformers import ConformerCache
+    from tasks.molecules.corpus import load_corpus, prepare_corpus
+    from tasks.molecules.sample import prepare_tables
+    from tasks.molecules.table import load_table, molecule_tasks
+
+    named = [suites()[name] for name in dict.fromkeys(task.suite for task in tasks)]
+    # The corpus leaves out molecules of all tasks of the suite, requested or not.
+    read = [task for suite in named for task in molecule_tasks(suite)] if settings.corpus.exclude == "suite" else tasks
+    prepare_tables(read, mirror=mirror, download=download, workers=workers, say=say)
+    labelled: list[str] = []
+    unlabelled: list[str] = []
+    for suite in named:
+        prepare_corpus(suite, settings.corpus, mirror=mirror, download=download, workers=workers, say=say)
+        unlabelled += _corpus_molecules(load_corpus(suite, settings.corpus), settings)
+    for task in tasks:
+        table = load_table(task)
+        labelled += table.smiles
+        unlabelled += _own_molecules(table, settings)
+    GraphCache().ensure([*labelled, *unlabelled], workers, say)
+    ConformerCache(settings.graph.conformers, settings.graph.conformer_seed).ensure(unlabelled, workers, say)
+
+
+def describe(task: TaskInfo, settings: TaskSettings, seed: int) -> ProblemSpec:
+    """Return what determines the problem, from metadata alone."""
+    from tasks.molecules.corpus import describe_corpus
+    from tasks.molecules.table import usable_meta
+
+    suite = suites()[task.suite]
+    corpus, table = describe_corpus(suite, settings.corpus), usable_meta(task)
+    return ProblemSpec(
+        task=task,
+        split_checksum=table["split_checksum"],
+        labels={"checksum": table["checksum"], **settings.labels.model_dump(mode="json")},
+        backbone=NAME,
+        encoder={
+            "name": NAME,
+            **settings.graph.model_dump(mode="json", include=ENCODER),
+            "rdkit": version("rdkit"),
+            "ogb": version("ogb"),
+        },
+        corpus={
+            **corpus,
+            "planted_classes": suite.planted_classes,
+            "seed": settings.corpus.seed,
+            "views": settings.graph.model_dump(mode="json", exclude=ENCODER),
+        },
+        objectives=(*OBJECTIVES, "planted") if suite.planted_classes else OBJECTIVES,
+        seed=seed,
+    )
+
+
+def build(spec: ProblemSpec, settings: TaskSettings, device: str) -> tuple[Problem, TestKey]:
+    """Load the problem; its test labels are sealed before it sees them."""
+    import torch
+
+    from tasks.graph.cache import GraphCache
+    from tasks.graph.problem import GraphProblem, LabelledGraphs
+    from tasks.molecules.corpus import load_corpus
+    from tasks.molecules.table import load_table
+    from tasks.sealed import seal
+
+    if describe(spec.task, settings, spec.seed) != spec:
+        raise RequestError(f"{spec.task.id}: expected the settings and data that the spec describes, got others")
+    suite, table = suites()[spec.task.suite], load_table(spec.task)
+    pool = load_corpus(suite, settings.corpus)
+    corpus = _unlabelled(suite, settings, _corpus_molecules(pool, settings))
+    inputs = _unlabelled(suite, settings, _own_molecules(table, settings), spec.task.id)
+    visible, sealed, key = seal(table)
+    train, val, test = (torch.tensor(part) for part in (table.train, table.val, table.test))
+    graphs = GraphCache().load(table.smiles)
+    examples = LabelledGraphs(graphs, visible, {"train": train, "val": val, "test": test}, sealed)
+    facts: Mapping[str, Any] = {"table": dict(table.counts), "corpus": dict(pool.meta)}
+    return GraphProblem(spec, settings, device, {"corpus": corpus, "task": inputs}, examples, facts), key
+
+
+def _corpus_molecules(pool: Corpus, settings: TaskSettings) -> list[str]:
+    """Return the molecules of the corpus that become graphs: a random part, since the corpus is sorted by source."""
+    import torch
+
+    from tasks.randomness import generator
+
+    chosen = torch.randperm(len(pool.smiles), generator=generator(settings.corpus.seed, "graphs"))
+    return [pool.smiles[row] for row in chosen[: settings.graph.molecules].tolist()]
+
+
+def _own_molecules(table: Table, settings: TaskSettings) -> list[str]:
+    """Return the training molecules that serve as unlabelled ones: evenly spaced ones where there are too many."""
+    step = max(1, -(-len(table.train) // settings.graph.molecules))
+    return [table.smiles[row] for row in table.train[::step]]
+
+
+def _unlabelled(suite: SuiteInfo, settings: TaskSettings, smiles: Sequence[str], *purpose: str) -> UnlabelledGraphs:
+    """Add conformers, and the planted labels, which every run sees alike: drawn by row from the seed of the corpus."""
+    import torch
+
+    from tasks.graph.cache import GraphCache
+    from tasks.graph.conformers import ConformerCache
+    from tasks.graph.problem import UnlabelledGraphs
+    from tasks.randomness import generator
+
+    planted = None
+    if suite.planted_classes:
+        draws = generator(settings.corpus.seed, "planted", *purpose)
+        planted = torch.randint(suite.planted_classes, (len(smiles),), generator=draws)
+    conformers = ConformerCache(settings.graph.conformers, settings.graph.conformer_seed).load(smiles)
+    return UnlabelledGraphs(GraphCache().load(smiles), conformers, planted)
+
+
+BACKBONES.register(NAME)(
+    Backbone(
+        name=NAME,
+        title="GIN on molecule graphs",
+        modality="graph",
+        inputs="molecule",
+        prepare=prepare,
+        describe=describe,
+        build=build,
+    )
+)

@@ -1,0 +1,1 @@
+"""Molecule graphs: features, caches, encoders, the objectives, and the problem that puts them together."""
