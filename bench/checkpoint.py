@@ -16,6 +16,7 @@ from typing import Any
 from bench.errors import RequestError
 from bench.files import write_atomic
 from methods.stage import Stateful
+from slurm.interruption import Interrupted, requested
 
 INTERVAL = "BENCH_CHECKPOINT_SECONDS"  # environment variable: seconds between checkpoints
 DAMAGE = (OSError, EOFError, ValueError, KeyError, RuntimeError, struct.error, zlib.error,
@@ -23,7 +24,7 @@ DAMAGE = (OSError, EOFError, ValueError, KeyError, RuntimeError, struct.error, z
 
 
 class CheckpointedRun:
-    """A :class:`methods.stage.Context` that saves to one file.
+    """A :class:`methods.stage.Context` that saves to one file: at times, and when this process is asked to stop.
 
     Parameters
     ----------
@@ -48,7 +49,12 @@ class CheckpointedRun:
         self._interval = _interval()
 
     def steps(self, total: int, parts: Mapping[str, Stateful], examples: int) -> Iterator[int]:
-        """Yield the steps left; see :class:`methods.stage.Context`."""
+        """Yield the steps left; see :class:`methods.stage.Context`.
+
+        Raises
+        ------
+        Interrupted: once a checkpoint is written, after the step in which this process was asked to stop.
+        """
         import torch
 
         from tasks.randomness import derive
@@ -56,6 +62,8 @@ class CheckpointedRun:
         first = self._restore(parts)
         begin = saved = time.perf_counter()
         earlier = self.seconds
+        if first < total and requested():  # while the data was loaded
+            raise Interrupted
         for step in range(first, total):
             torch.manual_seed(derive(self.seed, "step", step))
             yield step
@@ -63,9 +71,12 @@ class CheckpointedRun:
             self.seconds = earlier + now - begin
             self.examples += examples
             self.progress(step + 1, total)
-            if now - saved >= self._interval:
+            stop = requested()
+            if stop or now - saved >= self._interval:
                 self._save(step + 1, parts)
                 saved = time.perf_counter()
+            if stop:
+                raise Interrupted
 
     def facts(self) -> dict[str, Any]:
         """Return what the record says of the stage's cost."""

@@ -14,6 +14,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+slurm_app = typer.Typer(help="Clusters: what --slurm PROFILE would submit.")
+app.add_typer(slurm_app, name="slurm")
+
 Methods = Annotated[str, typer.Option(help="Names, separated by commas; see `list methods`.")]
 Tasks = Annotated[str, typer.Option(help="Suites and tasks, such as moleculenet:bace,demo; see `list tasks`.")]
 Seeds = Annotated[str, typer.Option(help="Such as 0-4 or 0,2,5.")]
@@ -24,7 +27,15 @@ Mirror = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(envvar="BENCH_MIRROR", help="Folder or address of the data, tried before the public addresses."),
 ]
+Backbone = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="Such as gin or resnet18,gin; by default what each method prefers for the task."),
+]
 Retry = Annotated[Optional[str], typer.Option(metavar="failed", help="Run only the cells that failed before.")]  # noqa: UP045
+SlurmSet = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--slurm-set", metavar="KEY=VALUE", help="Change one value of the profile."),
+]
 Outs = Annotated[list[Path], typer.Option("--out", help="Folder of a run; given several times, merged.")]
 Focus = Annotated[Optional[str], typer.Option(help="The method compared with every other.")]  # noqa: UP045
 
@@ -35,22 +46,36 @@ def run(
     tasks: Tasks,
     seeds: Seeds = "0-4",
     protocol: Protocol = "small",
+    backbone: Backbone = None,
     set_: Set = None,
     out: Out = None,
     mirror: Mirror = None,
-    jobs: Annotated[Optional[int], typer.Option(help="Cells at a time; by default one a core, one on a GPU.")] = None,  # noqa: UP045
+    jobs: Annotated[Optional[int], typer.Option(help="Cells at a time; by default one a core, or one a GPU.")] = None,  # noqa: UP045
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     retry: Retry = None,
     focus: Focus = None,
+    slurm: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="PROFILE", help="Submit to a cluster and return: a100, cpu, dev, or a YAML file."),
+    ] = None,
+    slurm_set: SlurmSet = None,
+    pack: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="K|auto", help="With --slurm: cells at a time in one array task."),
+    ] = None,
 ) -> None:
     """Run every cell of methods x tasks x seeds that has no record yet, then print the leaderboard.
 
-    Exit code: 0 done, 1 some cells failed, 2 the request was wrong, 3 data is not prepared.
+    With --slurm, submit them as job arrays and return at once; the same command again submits only what is missing.
+
+    Exit code: 0 done or submitted, 1 some cells failed, 2 the request was wrong, 3 data is not prepared.
     """
     from bench.commands.run import Request, run
+    from bench.commands.slurm import Cluster
 
-    request = Request.parse(methods, tasks, seeds, protocol, set_ or [], out, mirror, retry)
-    raise typer.Exit(run(request, jobs, device, focus))
+    cluster = Cluster.parse(slurm, slurm_set or [], pack)
+    request = Request.parse(methods, tasks, seeds, protocol, set_ or [], out, mirror, retry, backbone)
+    raise typer.Exit(run(request, jobs, device, focus, cluster))
 
 
 @app.command()
@@ -59,6 +84,7 @@ def plan(
     tasks: Tasks,
     seeds: Seeds = "0-4",
     protocol: Protocol = "small",
+    backbone: Backbone = None,
     set_: Set = None,
     out: Out = None,
     retry: Retry = None,
@@ -66,7 +92,7 @@ def plan(
     """Say what `run` would do: cells, records found, shared stages, hours. Starts nothing."""
     from bench.commands.run import Request, show_plan
 
-    show_plan(Request.parse(methods, tasks, seeds, protocol, set_ or [], out, None, retry))
+    show_plan(Request.parse(methods, tasks, seeds, protocol, set_ or [], out, None, retry, backbone))
 
 
 @app.command("list")
@@ -84,18 +110,21 @@ def show(
     name: Annotated[list[str], typer.Argument(metavar="NAME", help="A method, task, suite or protocol.")],
     method: Annotated[Optional[str], typer.Option(help="With a protocol: what its cells would use.")] = None,  # noqa: UP045
     task: Annotated[Optional[str], typer.Option(help="With a protocol: what its cells would use.")] = None,  # noqa: UP045
+    backbone: Backbone = None,
     set_: Set = None,
 ) -> None:
     """Describe a method, task, suite or protocol; with --method and --task, every value and where it comes from."""
     from bench.commands.catalogue import describe
 
-    typer.echo(describe(name, method, task, set_ or []))
+    typer.echo(describe(name, method, task, set_ or [], backbone))
 
 
 @app.command()
 def prepare(
     tasks: Tasks,
+    methods: Annotated[str, typer.Option(help="For which methods; by default for all.")] = "all",
     protocol: Protocol = "small",
+    backbone: Backbone = None,
     set_: Set = None,
     mirror: Mirror = None,
     jobs: Annotated[Optional[int], typer.Option(help="Processes; by default one a core.")] = None,  # noqa: UP045
@@ -103,15 +132,40 @@ def prepare(
     """Fetch, verify, convert and cache everything that the tasks need. The only command that uses the network."""
     from bench.commands.prepare import prepare_tasks
 
-    prepare_tasks(tasks, protocol, set_ or [], mirror, jobs)
+    prepare_tasks(tasks, methods, protocol, set_ or [], mirror, jobs, backbone)
 
 
 @app.command()
 def status(out: Annotated[Path, typer.Option(help="Folder of a run.")]) -> None:
-    """Say how far a run is: done, running with step, failed with reason, missing."""
+    """Say how far a run is: done, running with step and rate, queued, failed with reason, and when it will end."""
     from bench.commands.status import status_of
 
     typer.echo(status_of(out))
+
+
+@app.command()
+def logs(
+    cell: Annotated[
+        str, typer.Argument(metavar="CELL", help="METHOD/TASK/SEED, an identity's beginning, or a shared stage.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of a run.")],
+    lines: Annotated[int, typer.Option(help="How many of the last lines.")] = 50,
+) -> None:
+    """Print the end of what a cell or a shared stage printed, and why it failed."""
+    from bench.commands.logs import logs_of
+
+    typer.echo(logs_of(out, cell, lines))
+
+
+@app.command()
+def cancel(
+    out: Annotated[Path, typer.Option(help="Folder of a run.")],
+    submission: Annotated[Optional[str], typer.Option(metavar="ID", help="One of its submissions alone.")] = None,  # noqa: UP045
+) -> None:
+    """Take what a run has in Slurm's queue out of it. Cells keep their checkpoints; the same run goes on there."""
+    from bench.commands.cancel import cancel
+
+    typer.echo(cancel(out, submission))
 
 
 @app.command()
@@ -155,10 +209,21 @@ def compare(
 
 @app.command()
 def clean(
-    out: Annotated[Optional[Path], typer.Option(help="Folder of a run: delete its checkpoints.")] = None,  # noqa: UP045
+    out: Annotated[Optional[Path], typer.Option(help="Folder of a run: delete its checkpoints and logs.")] = None,  # noqa: UP045
     artifacts: Annotated[bool, typer.Option("--artifacts", help="Delete the outputs of shared stages.")] = False,
 ) -> None:
     """Free disk space, and say how many bytes. Records, failures and reports stay."""
     from bench.commands.clean import free
 
     typer.echo(free(out, artifacts))
+
+
+@slurm_app.command("show")
+def slurm_show(
+    profile: Annotated[str, typer.Argument(metavar="PROFILE", help="a100, cpu, dev, or a YAML file.")],
+    slurm_set: SlurmSet = None,
+) -> None:
+    """Print the sbatch file that a profile comes to. Needs no Slurm."""
+    from bench.commands.slurm import show
+
+    typer.echo(show(profile, slurm_set or []))

@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from bench import chain
 from bench.chain import Chain
 from bench.errors import RequestError, nearest
 from bench.files import write_json
+from bench.past import Past, kind
 from bench.protocol import Protocol
 from bench.records import Record, Scan
 from bench.work import title
 from methods import METHODS
 from slurm.executor import Job
+from tasks import BACKBONES
 from tasks.info import TaskInfo
 
 Pair = tuple[str, TaskInfo, str]  # method, task, backbone
@@ -74,7 +76,25 @@ def parse_methods(text: str) -> list[str]:
     return list(dict.fromkeys(one for name in names for one in groups.get(name, [name])))
 
 
-def pairs(methods: Sequence[str], tasks: Sequence[TaskInfo]) -> tuple[list[Pair], list[dict[str, str]]]:
+def parse_backbones(text: str | None) -> list[str]:
+    """Return the backbones of a comma-separated list; of None one empty name, for what each method prefers.
+
+    Raises
+    ------
+    RequestError: naming the nearest known ones.
+    """
+    if text is None:
+        return [""]
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names or [text]:
+        if name not in BACKBONES.names():
+            raise RequestError(f"--backbone: {name!r} is not known; {nearest(name, BACKBONES.names())}")
+    return list(dict.fromkeys(names))
+
+
+def pairs(
+    methods: Sequence[str], tasks: Sequence[TaskInfo], backbones: Sequence[str] = ("",)
+) -> tuple[list[Pair], list[dict[str, str]]]:
     """Return the (method, task, backbone) that fit, and those that do not with the reason.
 
     Raises
@@ -82,19 +102,20 @@ def pairs(methods: Sequence[str], tasks: Sequence[TaskInfo]) -> tuple[list[Pair]
     RequestError: if none fits.
     """
     fitting, skipped = [], []
-    for name in methods:
+    for name, task, wanted in product(methods, tasks, backbones):
         method = METHODS.get(name)
-        for task in tasks:
-            backbone = chain.backbone_for(method, task)
-            if method.missing:
-                install = f"pip install 'bench-reweighting[{method.extra}]'"
-                reason = f"{name} needs {', '.join(method.missing)}, not installed here; {install}"
-                skipped.append({"method": name, "task": task.id, "reason": reason})
-            elif backbone is None:
-                reason = f"{name} has no backbone that reads {task.inputs}s (it runs on {', '.join(method.backbones)})"
-                skipped.append({"method": name, "task": task.id, "reason": reason})
-            else:
-                fitting.append((name, task, backbone))
+        backbone = chain.backbone_for(method, task, wanted)
+        if method.missing:
+            install = f"pip install 'bench-reweighting[{method.extra}]'"
+            reason = f"{name} needs {', '.join(method.missing)}, not installed here; {install}"
+            skipped.append({"method": name, "task": task.id, "reason": reason})
+        elif backbone is None:
+            asked = wanted or task.backbone
+            lacks = f"{asked} that reads" if asked else "backbone that reads"
+            reason = f"{name} has no {lacks} {task.inputs}s (it runs on {', '.join(method.backbones)})"
+            skipped.append({"method": name, "task": task.id, "reason": reason})
+        else:
+            fitting.append((name, task, backbone))
     if not fitting:
         raise RequestError("nothing to run: " + "; ".join(dict.fromkeys(entry["reason"] for entry in skipped)))
     return fitting, skipped
@@ -129,52 +150,60 @@ def make(
     return plan
 
 
-def jobs(plan: Plan, rules: Protocol, out: Path, device: str) -> list[Job]:
-    """Return the jobs of a plan: each missing shared stage once, then the cells that need it."""
+def jobs(plan: Plan, rules: Protocol, out: Path, device: str, past: Sequence[Record] = ()) -> list[Job]:
+    """Return the jobs of a plan: each missing shared stage once, then the cells that need it.
+
+    How long they take and what memory they need is estimated from ``past`` records of the same kind of device.
+    """
     common = {"protocol": rules.content(), "out": str(out), "device": device}
+    estimate = Past(past, "cuda" if device.startswith("cuda") else "cpu")
     shared: dict[str, Job] = {}
     cells: list[Job] = []
     for planned in plan.todo:
+        method, task = planned.cell.method, planned.cell.task
         needs: tuple[str, ...] = ()
         for position, link in enumerate(planned.links):
             if not link.stage.shared or link.done:
                 continue
             job_id = f"{link.stage.name}-{link.digest}"
-            shared.setdefault(
-                job_id,
-                Job(
+            if job_id not in shared:
+                shared[job_id] = Job(
                     id=job_id,
                     title=f"{link.stage.name} (shared, seed {link.spec.seed})",
                     function="bench.cell:run_shared",
                     payload=common | {"cell": planned.request(), "position": position},
                     needs=needs,
                     alone=position == 0,
-                ),
-            )
+                    kind=f"shared-{link.stage.name}",
+                    seconds=estimate.shared_seconds(method, task, link.stage.name),
+                )
             needs = (job_id,)
-        payload = common | {"cell": planned.request(), "identity": planned.cell.identity}
-        job_id = f"cell-{planned.cell.identity}"
-        cells.append(Job(job_id, title(planned.cell), "bench.cell:run_cell", payload, needs))
+        seconds, memory = estimate.seconds(method, task), estimate.memory_bytes(method, task)
+        cells.append(
+            Job(
+                id=f"cell-{planned.cell.identity}",
+                title=title(planned.cell),
+                function="bench.cell:run_cell",
+                payload=common | {"cell": planned.request(), "identity": planned.cell.identity},
+                needs=needs,
+                kind=kind(seconds, memory),
+                seconds=seconds,
+                memory_bytes=memory,
+                on_failure="bench.cell:record_death",
+            )
+        )
     return [*shared.values(), *cells]
 
 
 def hours(plan: Plan, past: Sequence[Record]) -> float | None:
-    """Estimate the compute hours of the cells to run from past records, None where there are none to go by.
-
-    Uses the nearest records there are: of the same method and task, of the method, of all.
-    """
-
-    def seconds(records: Sequence[Record]) -> float | None:
-        return fmean(sum(record.seconds.values()) for record in records) if records else None
-
+    """Estimate the compute hours of the cells to run from past records, None where there are none to go by."""
+    estimate = Past(past)
     total = 0.0
     for planned in plan.todo:
-        of_method = [record for record in past if record.method == planned.cell.method]
-        of_task = [record for record in of_method if record.task == planned.cell.task]
-        estimate = seconds(of_task) or seconds(of_method) or seconds(past)
-        if estimate is None:
+        seconds = estimate.seconds(planned.cell.method, planned.cell.task)
+        if seconds is None:
             return None
-        total += estimate
+        total += seconds
     return total / 3600
 
 

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.errors import BenchError
+from slurm.interruption import Interrupted, requested
 
 REASON_LENGTH = 400  # characters of a one-line reason
+INTERRUPTED = "interrupted; it goes on from its last checkpoint"
 _allowed: ContextVar[int] = ContextVar("allowed_threads")
 
 
@@ -70,6 +72,7 @@ class Outcome:
     """How a job ended. ``ok`` says that its function returned; whether there is a result, the files say.
 
     ``interrupted``: it was asked to stop, has saved its state and can go on later; that is no failure.
+    ``died``: its process ended before the function could return or raise; ``traceback`` is the tail of its output.
     """
 
     job: Job
@@ -78,6 +81,7 @@ class Outcome:
     traceback: str = ""
     seconds: float = 0.0
     interrupted: bool = False
+    died: bool = False
 
 
 class Executor(ABC):
@@ -89,11 +93,13 @@ class Executor(ABC):
 
         A failing job stops nothing but the jobs that need it: those are not run, and end with the
         reason ``needs TITLE, which failed: REASON``. Jobs that are free to run start in the order given.
-        ``started`` is called with each job as it starts. Leaving the iteration early ends what still runs.
+        ``started`` is called with each job as it starts. Leaving the iteration early ends what still runs,
+        after a moment in which it may save its state.
 
         Raises
         ------
         ValueError: before anything starts, if ids repeat, a need is not among ``jobs``, or needs form a cycle.
+        KeyboardInterrupt: if somebody else asked a job to stop, such as a scheduler that ends all processes.
         """
 
 
@@ -113,18 +119,27 @@ def allowed_threads() -> int:
     return _allowed.get(None) or available_threads()
 
 
+def named(function: str) -> Callable[..., Any]:
+    """Import what ``"package.module:callable"`` names."""
+    module, _, name = function.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return found
+
+
 def attempt(job: Job, threads: int) -> Outcome:
     """Run ``job`` in this process with ``threads`` threads allowed; its exceptions become the outcome.
 
-    ``KeyboardInterrupt`` and ``SystemExit`` pass.
+    ``KeyboardInterrupt`` and ``SystemExit`` pass. A process that was asked to stop starts nothing.
     """
+    if requested():
+        return Outcome(job, False, INTERRUPTED, interrupted=True)
     token = _allowed.set(threads)
     begin = time.perf_counter()
     try:
-        module, _, name = job.function.partition(":")
-        function = getattr(importlib.import_module(module), name)
         # A round trip through JSON, so that a job sees the same values wherever it runs.
-        function(json.loads(json.dumps(job.payload)))
+        named(job.function)(json.loads(json.dumps(job.payload)))
+    except Interrupted:
+        return Outcome(job, False, INTERRUPTED, seconds=time.perf_counter() - begin, interrupted=True)
     except Exception as error:
         return Outcome(job, False, _reason(error), traceback.format_exc(), time.perf_counter() - begin)
     finally:

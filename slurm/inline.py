@@ -22,4 +22,7 @@ class InProcess(Executor):
         while (job := schedule.take()) is not None:
             if started:
                 started(job)
-            yield from schedule.end(attempt(job, self.threads))
+            outcome = attempt(job, self.threads)
+            if outcome.interrupted:
+                raise KeyboardInterrupt
+            yield from schedule.end(outcome)

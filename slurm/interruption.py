@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGUSR2, signal.SIGTERM)  # a time limit or a preemption that is near; a cancel
@@ -21,16 +23,25 @@ def requested() -> bool:
 
 
 def request(number: int = 0, frame: FrameType | None = None) -> None:
-    """Ask this process to stop: also the handler of a signal."""
+    """Ask this process to stop, for good: also the handler of a signal."""
     _requested.set()
-
-
-def clear() -> None:
-    """Forget the request: the next job in this process starts unasked."""
-    _requested.clear()
 
 
 def listen() -> None:
     """Let :data:`SIGNALS` ask this process to stop. Of a job's own process, never of the command line."""
     for each in SIGNALS:
         signal.signal(each, request)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # those that came since held_back() come now
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Hold :data:`SIGNALS` back from this thread and from processes started inside, which get them in :func:`listen`.
+
+    A scheduler signals all processes of a job at once, also one that has no handler yet and would die of it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import atexit
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from multiprocessing.connection import wait
+from contextlib import contextmanager
 from pathlib import Path
 
+from slurm.crew import Crew
 from slurm.executor import Executor, Job, Outcome
 from slurm.schedule import Schedule
-from slurm.worker import Worker, end
-
-LOOK_SECONDS = 1.0  # a dead worker is seen at once, unless a process that it forked holds its pipe open
 
 
 class LocalProcesses(Executor):
@@ -20,6 +19,7 @@ class LocalProcesses(Executor):
 
     A job that is ``alone`` and meets no other job that runs or could start has ``workers * threads``.
     With ``logs``, a job's standard output and error go to ``logs/JOBID.log``, written anew at each run.
+    In the main thread SIGTERM ends a run as Ctrl-C does: jobs save their state first.
     """
 
     def __init__(self, workers: int, threads: int, logs: Path | None = None) -> None:
@@ -31,6 +31,7 @@ class LocalProcesses(Executor):
         Raises
         ------
         ValueError: as there.
+        KeyboardInterrupt: as there, and on SIGTERM.
         OSError: if the folder of logs cannot be made.
         """
         schedule = Schedule(jobs)
@@ -39,35 +40,37 @@ class LocalProcesses(Executor):
         return self._run(schedule, started)
 
     def _run(self, schedule: Schedule, started: Callable[[Job], None] | None) -> Iterator[Outcome]:
-        crew: list[Worker] = []
+        crew = Crew(self.workers * self.threads, self.logs)
         # An iteration that somebody still holds when the interpreter exits would wait for its workers for ever.
-        leave = partial(end, crew)
-        atexit.register(leave)
+        atexit.register(crew.end)
         try:
-            while True:
-                while sum(worker.job is not None for worker in crew) < self.workers and (job := schedule.take()):
-                    all_threads = job.alone and not schedule.has_company()
-                    self._idle(crew).start(job, self.workers * self.threads if all_threads else self.threads)
-                    if started:
-                        started(job)
-                busy = [worker for worker in crew if worker.job]
-                if not busy:
-                    return
-                wait([handle for worker in busy for handle in worker.handles], LOOK_SECONDS)
-                for worker in busy:
-                    if outcome := worker.look():
+            with _terminated_as_interrupted():
+                while True:
+                    while len(crew.busy) < self.workers and (job := schedule.take()):
+                        all_threads = job.alone and not schedule.has_company()
+                        crew.idle().start(job, crew.most_threads if all_threads else self.threads)
+                        if started:
+                            started(job)
+                    if not crew.busy:
+                        return
+                    for outcome in crew.wait():
+                        if outcome.interrupted:
+                            raise KeyboardInterrupt
                         yield from schedule.end(outcome)
         finally:
-            leave()
-            atexit.unregister(leave)
+            crew.end()
+            atexit.unregister(crew.end)
 
-    def _idle(self, crew: list[Worker]) -> Worker:
-        """Return a worker without a job: one that is there, else a new one, in the place of any that died."""
-        for dead in [worker for worker in crew if not worker.is_alive()]:
-            end([dead])
-            crew.remove(dead)
-        for worker in crew:
-            if worker.job is None:
-                return worker
-        crew.append(Worker(self.workers * self.threads, self.logs))
-        return crew[-1]
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM raise KeyboardInterrupt, where nobody has given it another meaning."""
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -11,13 +11,15 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from slurm.executor import Job, Outcome, attempt
+from slurm.gpus import VARIABLE
+from slurm.interruption import held_back, listen, request
 
-GRACE_SECONDS = 5.0  # between asking a worker to end and killing it
+GRACE_SECONDS = 5.0  # for one step and a checkpoint, between asking a worker to end and killing it
 ORPHAN_SECONDS = 0.5  # between looks at whether the parent is still there
 TAIL_LINES, TAIL_BYTES = 20, 16384  # of the log of a job whose process died
 
@@ -29,15 +31,19 @@ class Worker:
     ----------
     most_threads: the most threads that any of its jobs may use.
     logs: the folder for what its jobs print, or None to let it through.
+    gpu: the only one that its jobs see, or None to change nothing.
     """
 
-    def __init__(self, most_threads: int, logs: Path | None) -> None:
+    def __init__(self, most_threads: int, logs: Path | None, gpu: str | None = None) -> None:
         context = get_context("spawn")  # a fork would copy the locks and threads of torch
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, os.getpid(), most_threads, logs))
-        self.process.start()
+        self.process = context.Process(target=_serve, args=(theirs, os.getpid(), most_threads, logs, gpu))
+        with held_back():
+            resource_tracker.ensure_running()  # else start() does, and then lets SIGTERM through
+        with held_back():
+            self.process.start()
         theirs.close()
-        self.logs = logs
+        self.logs, self.gpu = logs, gpu
         self.job: Job | None = None
         self._begin = 0.0
 
@@ -51,6 +57,10 @@ class Worker:
         self.job, self._begin = job, time.perf_counter()
         with suppress(OSError):  # it died this moment, as look() will find
             self.pipe.send((job, threads))
+
+    def interrupt(self) -> None:
+        """Ask the job to save its state and stop; :meth:`look` tells how that ended."""
+        self.process.terminate()
 
     def is_alive(self) -> bool:
         """Whether it can take a job, or has one whose end nobody has looked at."""
@@ -68,9 +78,10 @@ class Worker:
         except (EOFError, OSError):
             outcome, died = None, True
         if died:
+            self.process.join(GRACE_SECONDS)  # it may be on its way out
             end([self])
-            tail = _tail(self.logs / f"{job.id}.log") if self.logs else ""
-            outcome = Outcome(job, False, self._cause(), tail, time.perf_counter() - self._begin)
+            output = tail(self.logs / f"{job.id}.log") if self.logs else ""
+            outcome = Outcome(job, False, self._cause(), output, time.perf_counter() - self._begin, died=True)
         if outcome:
             self.job = None
         return outcome
@@ -85,24 +96,30 @@ class Worker:
 
 
 def end(workers: Sequence[Worker]) -> None:
-    """End ``workers``: an idle one leaves when its pipe closes, a busy one is terminated, a slow one killed."""
+    """End ``workers``: an idle one leaves when its pipe closes, a busy one saves its state and leaves, or is killed."""
     for worker in workers:
         worker.pipe.close()
         if worker.job is not None:
-            worker.process.terminate()
+            worker.interrupt()
     deadline = time.monotonic() + GRACE_SECONDS
-    for worker in workers:
-        worker.process.join(max(0.0, deadline - time.monotonic()))
-        if worker.process.is_alive():
-            worker.process.kill()
-            worker.process.join()
+    try:
+        for worker in workers:
+            worker.process.join(max(0.0, deadline - time.monotonic()))
+    finally:  # also after a second Ctrl-C, of somebody who will not wait
+        for worker in workers:
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
 
 
-def _serve(pipe: Connection, parent: int, most_threads: int, logs: Path | None) -> None:
+def _serve(pipe: Connection, parent: int, most_threads: int, logs: Path | None, gpu: str | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all; the parent decides
+    listen()
     threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
     # Numerical libraries read these once, when they are loaded: no job may exceed them later.
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(most_threads)
+    if gpu is not None:
+        os.environ[VARIABLE] = gpu
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # else the last lines die with the process
     faulthandler.enable()  # a segmentation fault then says where
@@ -120,6 +137,8 @@ def _serve(pipe: Connection, parent: int, most_threads: int, logs: Path | None) 
 def _leave_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(ORPHAN_SECONDS)
+    request()
+    time.sleep(GRACE_SECONDS)
     os._exit(1)
 
 
@@ -143,7 +162,8 @@ def _output_to(path: Path | None) -> Iterator[None]:
             os.close(saved)
 
 
-def _tail(path: Path) -> str:
+def tail(path: Path) -> str:
+    """Return the last lines of a log, "" if there is none."""
     try:
         with path.open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - TAIL_BYTES))

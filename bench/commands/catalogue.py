@@ -8,10 +8,11 @@ from typing import Any
 from tabulate import tabulate
 
 from bench import protocol_files as protocols
-from bench.chain import backbone_for
 from bench.dotted import flat
 from bench.errors import RequestError, nearest
+from bench.plan import pairs, parse_backbones
 from methods import METHODS
+from methods.settings import COMPLETE
 from tasks import BACKBONES, catalogue
 
 KINDS = ("methods", "tasks", "suites", "protocols")
@@ -34,7 +35,9 @@ def listing(what: str) -> str:
     return tabulate(tasks, headers=["task", "title", "kind", "metric", "targets", "rows"])
 
 
-def describe(words: Sequence[str], method: str | None, task: str | None, assignments: Sequence[str]) -> str:
+def describe(
+    words: Sequence[str], method: str | None, task: str | None, assignments: Sequence[str], backbone: str | None = None
+) -> str:
     """Return a description of the thing called ``words[-1]``; a kind before it, such as "protocol", is allowed.
 
     Raises
@@ -63,9 +66,9 @@ def describe(words: Sequence[str], method: str | None, task: str | None, assignm
             known = [n for names in homes.values() for n in names]
             raise RequestError(f"show: {name!r} is not known; {nearest(name, known)}") from error
     if kind == "protocol":
-        return _protocol(name, method, task, assignments)
-    if method is not None or task is not None or assignments:
-        raise RequestError(f"show: --method, --task and --set go with a protocol, got the {kind} {name!r}")
+        return _protocol(name, method, task, assignments, backbone)
+    if method is not None or task is not None or backbone is not None or assignments:
+        raise RequestError(f"show: --method, --task, --backbone and --set go with a protocol, got the {kind} {name!r}")
     if kind == "suite":
         if name not in catalogue.suites():
             raise RequestError(f"suite: {name!r} is not known; {nearest(name, catalogue.suites())}")
@@ -89,7 +92,7 @@ def describe(words: Sequence[str], method: str | None, task: str | None, assignm
     return _facts(info.id, shown | {"targets": targets})
 
 
-def _protocol(name: str, method: str | None, task: str | None, assignments: Sequence[str]) -> str:
+def _protocol(name: str, method: str | None, task: str | None, assignments: Sequence[str], backbone: str | None) -> str:
     rules = protocols.load(name, assignments)
     if (method is None) != (task is None):
         raise RequestError("show: expected both --method and --task, or neither")
@@ -99,11 +102,9 @@ def _protocol(name: str, method: str | None, task: str | None, assignments: Sequ
         lines += [f"{o.describe()}\n" + "\n".join(f"  {k} = {v}" for k, v in o.values.items()) for o in rules.overrides]
         return "\n".join(lines)
     entry, info = METHODS.get(method), catalogue.get(task)
-    backbone = backbone_for(entry, info)
-    if backbone is None:
-        raise RequestError(f"--method: {method} has no backbone that reads {info.inputs}s")
-    resolved = rules.resolve(entry, info, backbone)
-    values = resolved.settings.model_dump(mode="json")
+    fitting, _ = pairs([method], [info], parse_backbones(backbone))
+    resolved = rules.resolve(entry, info, fitting[0][2])
+    values = resolved.settings.model_dump(mode="json", context=COMPLETE)
     values |= values.pop("others")
     if entry.section:
         values[entry.section] = values.pop("method")

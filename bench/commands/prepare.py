@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 
-from bench.chain import backbone_for
 from bench.errors import RequestError
-from bench.plan import Pair
+from bench.files import home
+from bench.locks import building
+from bench.plan import Pair, pairs, parse_backbones, parse_methods
 from bench.protocol import Protocol
 from bench.protocol_files import load
 from methods import METHODS
@@ -15,6 +16,7 @@ from slurm.executor import available_threads
 from tasks import BACKBONES
 from tasks.catalogue import expand
 from tasks.info import TaskInfo
+from tasks.text.pretrained import MODELS, prepare_model
 
 
 def say(line: str) -> None:
@@ -28,8 +30,11 @@ def check_jobs(jobs: int | None) -> None:
         raise RequestError(f"--jobs: expected at least 1, got {jobs}")
 
 
-def prepare_tasks(tasks: str, protocol: str, assignments: Sequence[str], mirror: str | None, jobs: int | None) -> None:
-    """Prepare for every method that can run on the tasks, downloading what no mirror has.
+def prepare_tasks(
+    tasks: str, methods: str, protocol: str, assignments: Sequence[str],
+    mirror: str | None, jobs: int | None, backbone: str | None,
+) -> None:  # fmt: skip
+    """Prepare for every one of ``methods`` that can run on the tasks, downloading what no mirror has.
 
     Raises
     ------
@@ -38,16 +43,18 @@ def prepare_tasks(tasks: str, protocol: str, assignments: Sequence[str], mirror:
     """
     check_jobs(jobs)
     rules, wanted = load(protocol, assignments), expand(tasks)
-    methods = [METHODS.get(name) for name in METHODS.names()]
-    found = [(m.name, task, backbone) for m in methods for task in wanted if (backbone := backbone_for(m, task))]
-    prepare_pairs(found, rules, mirror=mirror, download=True, workers=jobs or available_threads())
-    say("prepared: " + ", ".join(task.id for task in wanted))
+    fitting, _ = pairs(parse_methods(methods), wanted, parse_backbones(backbone))
+    prepare_pairs(fitting, rules, mirror=mirror, download=True, workers=jobs or available_threads())
+    say("prepared: " + ", ".join(dict.fromkeys(task.id for _, task, _ in fitting)))
 
 
 def prepare_pairs(
     fitting: Iterable[Pair], rules: Protocol, *, mirror: str | None, download: bool, workers: int
 ) -> None:
-    """Prepare everything that cells of these pairs read; once for all that share their data settings."""
+    """Prepare everything that cells of these pairs read; once for all that share their data settings.
+
+    Of processes that do so at once, the first builds what is missing.
+    """
     groups: dict[tuple[str, ...], list[Pair]] = {}
     for name, task, backbone in fitting:
         settings = rules.resolve(METHODS.get(name), task, backbone).settings
@@ -56,10 +63,15 @@ def prepare_pairs(
             *(part.model_dump_json() for part in (settings.corpus, settings.image, settings.text, settings.graph)),
         )
         groups.setdefault(group, []).append((name, task, backbone))
-    for members in groups.values():
-        name, first, backbone = members[0]
-        tasks: dict[str, TaskInfo] = {task.id: task for _, task, _ in members}
-        settings = rules.resolve(METHODS.get(name), first, backbone).settings
-        BACKBONES.get(backbone).prepare(
-            list(tasks.values()), settings, mirror=mirror, download=download, workers=workers, say=say
-        )
+    with building(home(), say):
+        for members in groups.values():
+            name, first, backbone = members[0]
+            tasks: dict[str, TaskInfo] = {task.id: task for _, task, _ in members}
+            settings = rules.resolve(METHODS.get(name), first, backbone).settings
+            BACKBONES.get(backbone).prepare(
+                list(tasks.values()), settings, mirror=mirror, download=download, workers=workers, say=say
+            )
+            starts = [rules.resolve(METHODS.get(name), task, backbone).settings.start for name, task, _ in members]
+            for model in dict.fromkeys(start.checkpoint for start in starts if start.kind == "checkpoint"):
+                if download and model in MODELS:
+                    say(f"{model}: {prepare_model(model, first.suite, settings.text, mirror=mirror)}")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import plan as planning
 from bench.cell import fail
 from bench.commands.prepare import check_jobs, prepare_pairs, say
+from bench.commands.slurm import Cluster
 from bench.errors import BenchError, NotPreparedError, RequestError, nearest
 from bench.plan import Pair, Plan
 from bench.protocol import Protocol
@@ -19,7 +21,9 @@ from bench.records import Cell, Scan, read_failure, scan
 from bench.work import title
 from methods import METHODS
 from slurm.executor import Outcome, available_threads
+from slurm.gpus import visible
 from slurm.local import choose
+from slurm.submission import covered, launching
 from tasks.catalogue import expand
 
 
@@ -39,13 +43,13 @@ class Request:
     @classmethod
     def parse(
         cls, methods: str, tasks: str, seeds: str, protocol: str, assignments: Sequence[str],
-        out: Path | None, mirror: str | None, retry: str | None,
+        out: Path | None, mirror: str | None, retry: str | None, backbone: str | None = None,
     ) -> Request:  # fmt: skip
         """Check every part; raises RequestError at the first that is wrong."""
         if retry not in (None, "failed"):
             raise RequestError(f"--retry: expected 'failed', got {retry!r}")
         names, wanted, rules = planning.parse_methods(methods), expand(tasks), load(protocol, assignments)
-        fitting, skipped = planning.pairs(names, wanted)
+        fitting, skipped = planning.pairs(names, wanted, planning.parse_backbones(backbone))
         for name, task, backbone in fitting:
             rules.resolve(METHODS.get(name), task, backbone)
         folder = out or Path("runs") / rules.name
@@ -78,8 +82,8 @@ def show_plan(request: Request) -> None:
     print(_summary(request, request.plan(found), found))
 
 
-def run(request: Request, jobs: int | None, device: str, focus: str | None) -> int:
-    """Run what has no record, print the leaderboard, return the exit code.
+def run(request: Request, jobs: int | None, device: str, focus: str | None, cluster: Cluster | None = None) -> int:
+    """Run what has no record, print the leaderboard, return the exit code; with ``cluster``, submit it and return 0.
 
     Raises
     ------
@@ -87,11 +91,28 @@ def run(request: Request, jobs: int | None, device: str, focus: str | None) -> i
     NotPreparedError: naming the data or the checkpoint that is missing.
     """
     check_jobs(jobs)
-    _check_device(device)
+    _check_device(device, here=cluster is None)
+    if cluster:
+        cluster.check(request.out, device, jobs)
     found = scan(request.out)
     request.check_focus(focus, found)
     request.check_stages()
     _check_writable(request.out)
+    with launching(request.out) if cluster else nullcontext():
+        # In this order: a cell that ends in between is in the queue for us, and is not submitted twice.
+        live = covered(request.out) if cluster else {}
+        found = scan(request.out) if cluster else found
+        plan = _planned(request, found)
+        if cluster and plan.todo:
+            cluster.submit(plan, request.rules, request.out, device, found, live)
+            return 0
+    failed = _execute(request, plan, found, jobs, device) if plan.todo else 0
+    _print_leaderboard(request.out, focus)
+    return 1 if failed else 0
+
+
+def _planned(request: Request, found: Scan) -> Plan:
+    """Mend the folder, prepare what the cells read, say and save the plan; raises as :func:`run`."""
     _mend(request.out, found)
     # A run never downloads: a local mirror will do, the network is for `prepare`.
     try:
@@ -106,9 +127,7 @@ def run(request: Request, jobs: int | None, device: str, focus: str | None) -> i
     say(_summary(request, plan, found))
     tasks = list(dict.fromkeys(task.id for _, task, _ in request.pairs))
     planning.save(plan, request.out, {"methods": request.methods, "tasks": tasks, "seeds": request.seeds})
-    failed = _execute(request, plan, found, jobs, device) if plan.todo else 0
-    _print_leaderboard(request.out, focus)
-    return 1 if failed else 0
+    return plan
 
 
 def _execute(request: Request, plan: Plan, found: Scan, jobs: int | None, device: str) -> int:
@@ -116,8 +135,8 @@ def _execute(request: Request, plan: Plan, found: Scan, jobs: int | None, device
     from bench.progress import Progress
 
     threads, device = available_threads(), _resolve(device)
-    work = planning.jobs(plan, request.rules, request.out, device)
-    count = jobs or (1 if device == "cuda" else threads)
+    work = planning.jobs(plan, request.rules, request.out, device, found.records)
+    count = jobs or (max(1, len(visible())) if device == "cuda" else threads)
     executor = choose(min(count, len(work)), threads, request.out / "logs")
     cells = {f"cell-{planned.cell.identity}": planned.cell for planned in plan.todo}
     attempts = {failure.identity: failure.attempts for failure in found.failures}
@@ -206,11 +225,11 @@ def _set_aside(path: Path) -> Path:
     return path.replace(kept)
 
 
-def _check_device(name: str) -> None:
+def _check_device(name: str, here: bool) -> None:
     known = ("auto", "cpu", "cuda")
     if name not in known:
         raise RequestError(f"--device: {name!r} is not known; {nearest(name, known)}")
-    if name == "cuda" and not _sees_gpu():
+    if here and name == "cuda" and not _sees_gpu():
         raise RequestError("--device: expected a device that is there, got 'cuda', but torch sees no GPU; use cpu")
 
 

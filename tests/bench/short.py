@@ -20,7 +20,7 @@ from tasks.catalogue import expand, get
 
 # Of every method; three steps are the fewest that can be stopped at both thirds.
 ASSIGNMENTS = (
-    "start.steps=3", "continued.steps=4", "finetune.epochs=2",
+    "start.steps=3", "continued.steps=4", "finetune.epochs=2", "graph.molecules=32",
     "search.trials=3", "search.epochs=1", "search.startup=2", "dwa.window=1", "ol-aux.interval=2",
     *(f"{section}.batch=16" for section in ("tartan", "autolambda", "gradcos", "ol-aux")),
     *(f"{section}.validation_batch=16" for section in ("tartan", "autolambda")),
@@ -37,7 +37,7 @@ def rules(*assignments: str) -> Protocol:
 @cache
 def _prepare(_: str) -> None:
     fitting, _ = planning.pairs(["finetune"], expand("demo"))
-    prepare_pairs(fitting, load("smoke"), mirror=None, download=False, workers=1)
+    prepare_pairs(fitting, load("smoke", ASSIGNMENTS), mirror=None, download=False, workers=1)
 
 
 def built(method: str, seed: int = 0, task: str = "demo:rings", assignments: tuple[str, ...] = ()) -> Chain:

@@ -41,7 +41,8 @@ def test_a_suite_lists_its_tasks() -> None:
     lines = describe(["demo"], None, None, []).splitlines()
     assert lines[0] == "demo: Demonstration"
     assert lines[2:4] == ["  demo:rings: Two rings or more", "  demo:logp: Crippen logP"]
-    assert lines[4:] == ["  demo:mood: Mood of the one who acts"]
+    assert lines[4] == "  demo:rings-graph: Two rings or more, from the graph"
+    assert lines[5:] == ["  demo:mood: Mood of the one who acts"]
 
 
 def test_a_protocol_shows_defaults_and_overrides() -> None:
@@ -65,7 +66,7 @@ def test_a_method_that_cannot_run_on_the_task(monkeypatch: pytest.MonkeyPatch) -
     from dataclasses import replace
 
     monkeypatch.setitem(METHODS._entries, "none", replace(METHODS.get("cp"), name="none", backbones=()))
-    with pytest.raises(RequestError, match="--method: none has no backbone that reads molecules"):
+    with pytest.raises(RequestError, match="none has no backbone that reads molecules"):
         describe(["small"], "none", "bace", [])
 
 

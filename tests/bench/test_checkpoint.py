@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import resource
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from torch import nn
 from bench.checkpoint import CheckpointedRun
 from bench.errors import RequestError
 from methods.stage import Stateful
+from slurm import interruption
 
 STEPS = 7
 
@@ -33,13 +35,17 @@ def fresh() -> tuple[nn.Linear, torch.optim.Optimizer, dict[str, Stateful]]:
     return model, optimiser, {"model": model, "optimiser": optimiser}
 
 
-def train(path: Path, stop_before: int | None = None) -> tuple[torch.Tensor, list[int], CheckpointedRun]:
+def train(
+    path: Path, stop_before: int | None = None, taken: list[int] | None = None, ask_at: int | None = None
+) -> tuple[torch.Tensor, list[int], CheckpointedRun]:
     model, optimiser, parts = fresh()
-    run, taken = CheckpointedRun(path, lambda *_: None), []
+    run, taken = CheckpointedRun(path, lambda *_: None), [] if taken is None else taken
     for step in run.steps(STEPS, parts, examples=10):
         if step == stop_before:
             break
         taken.append(step)
+        if step == ask_at:
+            interruption.request()
         inputs = nn.functional.dropout(torch.full((1, 50), step + 1.0), 0.5)
         loss = (model(inputs) - 1).square().sum()
         loss.backward()
@@ -94,6 +100,24 @@ def test_the_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_CHECKPOINT_SECONDS", "soon")
     with pytest.raises(RequestError, match="BENCH_CHECKPOINT_SECONDS: expected seconds, got 'soon'"):
         CheckpointedRun(tmp_path / "a", lambda *_: None)
+
+
+def test_asked_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = train(tmp_path / "whole")[0]
+    monkeypatch.setenv("BENCH_CHECKPOINT_SECONDS", "100000")
+    monkeypatch.setattr(interruption, "_requested", threading.Event())
+    taken: list[int] = []
+    with pytest.raises(interruption.Interrupted):
+        train(tmp_path / "a", taken=taken, ask_at=3)
+    assert taken == [0, 1, 2, 3]
+    saved = (tmp_path / "a").read_bytes()
+    with pytest.raises(interruption.Interrupted):  # asked while its data was loaded: not one step more
+        train(tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == saved
+    monkeypatch.setattr(interruption, "_requested", threading.Event())
+    weight, rest, _ = train(tmp_path / "a")
+    assert rest == [4, 5, 6]
+    assert torch.equal(weight, whole)
 
 
 def _cut(content: bytearray) -> bytearray:

@@ -91,6 +91,19 @@ def test_text_baselines_have_the_values_of_their_papers() -> None:
     assert (tapt.batch, *optimiser_of(tapt)) == (256, "adamw", 1e-4, 0.01, "linear")
     assert (simcse.steps, simcse.batch, *optimiser_of(simcse)) == (1953, 512, "adamw", 1e-5, 0.0, "linear")
     assert simcse.masked_lm == 0.1
+    tuned = resolved("finetune", "glue:rte").finetune.optimiser
+    for optimiser in (tapt.optimiser, dapt.optimiser, tuned):
+        assert optimiser
+        assert (optimiser.betas, optimiser.eps, optimiser.decay_norms) == ((0.9, 0.98), 1e-6, False)
+    for optimiser in (simcse.optimiser, resolved("cp", "glue:rte").continued.optimiser):
+        assert optimiser
+        assert (optimiser.betas, optimiser.eps, optimiser.decay_norms) == ((0.9, 0.999), 1e-8, True)
+
+
+def test_text_starts_from_roberta_base_and_its_documents_are_cut_at_512() -> None:
+    settings = resolved("tapt", "glue:rte")
+    assert (settings.start.kind, settings.start.checkpoint) == ("checkpoint", "roberta-base")
+    assert (settings.text.corpus_tokens, settings.text.document_tokens) == (32, 512)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +130,7 @@ def test_tartan_s_own_tasks_have_its_values(task: TaskInfo) -> None:
     body = settings.continued.optimiser
     assert (settings.continued.batch, body.name, body.lr, body.weight_decay) == (128, "adamw", 1e-4, 0.01)
     assert (body.schedule, body.warmup, body.clip) == ("linear", 0.06, 1.0)
+    assert (body.betas, body.eps, body.decay_norms, own.head.betas) == ((0.9, 0.98), 1e-6, False, (0.9, 0.98))
     assert (own.head.lr, own.head.weight_decay, own.head.schedule, own.eta) == (1e-3, 0.1, "linear", 0.01)
     assert (own.evaluate_every, own.patience, own.meta_steps, own.meta_batch) == (30, 20, 10, 32)
     tuned = settings.finetune.optimiser

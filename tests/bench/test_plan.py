@@ -16,7 +16,7 @@ from bench.protocol_files import load
 from bench.records import Failure, Record, Scan
 from methods import METHODS
 from tasks import BACKBONES
-from tasks.catalogue import expand
+from tasks.catalogue import expand, get
 from tests.bench.commandline import SMALL, TINY, bench
 
 MOLECULES = "demo:rings,demo:logp"
@@ -172,3 +172,16 @@ def test_a_damaged_file_is_not_read(tmp_path: Path, content: str) -> None:
     (tmp_path / "plan.json").write_text(content)
     with pytest.raises(ValueError):
         planning.read(tmp_path)
+
+
+def test_backbones_are_chosen_by_name_by_the_task_or_by_the_method() -> None:
+    image, graph = get("demo:rings"), get("demo:rings-graph")
+    assert [pair[2] for pair in planning.pairs(["cp"], [image, graph])[0]] == ["resnet18", "gin"]
+    both = planning.parse_backbones("gin, resnet18,gin")
+    assert both == ["gin", "resnet18"]
+    assert [pair[2] for pair in planning.pairs(["cp"], [image], both)[0]] == ["gin", "resnet18"]
+    fitting, skipped = planning.pairs(["cp", "attrmask"], [image], ["resnet18"])
+    assert [pair[0] for pair in fitting] == ["cp"]
+    assert skipped[0]["reason"] == "attrmask has no resnet18 that reads molecules (it runs on gin)"
+    with pytest.raises(RequestError, match=r"--backbone: .gln. is not known; .*gin"):
+        planning.parse_backbones("gln")

@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.errors import RequestError
 from slurm.executor import allowed_threads
+from slurm.interruption import Interrupted, requested
 
 
 def note(payload: dict[str, Any]) -> None:
@@ -56,10 +57,22 @@ def die_beside_a_child(payload: dict[str, Any]) -> None:
 
 
 def wait_for(payload: dict[str, Any]) -> None:
-    """Say that it runs, then end once the file ``until`` is there."""
+    """Say that it runs, then end once the file ``until`` is there; stop if asked to."""
     Path(payload["folder"], payload["name"]).write_text(str(os.getpid()))
     deadline = time.monotonic() + 60
     while not Path(payload["folder"], payload["until"]).exists():
+        if requested():
+            raise Interrupted
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def meet_and_tell(payload: dict[str, Any]) -> None:
+    """Note the GPU that this process sees, then wait until as many others have: so each has a process of its own."""
+    folder = Path(payload["folder"])
+    (folder / f"{payload['name']}.gpu").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+    deadline = time.monotonic() + 60
+    while len(list(folder.glob("*.gpu"))) < payload["others"]:
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -77,6 +90,53 @@ def speak(payload: dict[str, Any]) -> None:
 def ignore_ending(payload: dict[str, Any]) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     wait_for(payload)
+
+
+def save_when_asked(payload: dict[str, Any]) -> None:
+    """Run until asked to stop, then take a moment to save."""
+    Path(payload["folder"], payload["name"]).write_text(str(os.getpid()))
+    while not requested():
+        time.sleep(0.02)
+    time.sleep(0.3)
+    Path(payload["folder"], payload["name"] + ".saved").write_text(str(os.getpid()))
+    raise Interrupted
+
+
+def stop_once(payload: dict[str, Any]) -> None:
+    """At first, run until asked to stop; after that, end at once."""
+    begun = Path(payload["folder"], payload["name"])
+    if not begun.exists():
+        begun.write_text(f"{os.getpid()} {os.getppid()}")
+        while not requested():
+            time.sleep(0.02)
+        raise Interrupted
+    begun.with_suffix(".ended").write_text(f"{payload['deaths']}\n")
+
+
+def ignore_asking(payload: dict[str, Any]) -> None:
+    Path(payload["folder"], payload["name"]).write_text(str(os.getpid()))
+    time.sleep(60)
+
+
+def signal_itself(payload: dict[str, Any]) -> None:
+    """As a scheduler does that signals all processes of a job."""
+    os.kill(os.getpid(), payload["signal"])
+    save_when_asked(payload)
+
+
+def die_at_first(payload: dict[str, Any]) -> None:
+    """Note each attempt with what it is told of the ones before; die in the first ``times`` of them."""
+    with Path(payload["folder"], payload["name"]).open("a") as file:
+        file.write(f"{payload['deaths']}\n")
+    print(f"attempt after {payload['deaths']} deaths", flush=True)
+    if payload["deaths"] < payload["times"]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def noted(payload: dict[str, Any], reason: str, output: str) -> None:
+    """The ``on_failure`` of a job."""
+    text = "\n".join([reason, output, str("torch" in sys.modules)])
+    Path(payload["folder"], payload["name"] + ".failed").write_text(text)
 
 
 def environment(payload: dict[str, Any]) -> None:

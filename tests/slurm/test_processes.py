@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from slurm import worker
-from slurm.executor import Job
+from slurm.executor import Job, Outcome
 from slurm.processes import LocalProcesses
 from tests.slurm.test_executor_contract import job, outcomes
 
@@ -159,7 +159,7 @@ def test_what_a_job_prints_is_in_its_log(
 def test_the_tail_of_a_long_log(tmp_path: Path) -> None:
     path = tmp_path / "x.log"
     path.write_text("".join(f"line {number}\n" for number in range(100_000)))
-    assert worker._tail(path).splitlines() == [f"line {number}" for number in range(99_980, 100_000)]
+    assert worker.tail(path).splitlines() == [f"line {number}" for number in range(99_980, 100_000)]
 
 
 def test_leaving_early_ends_what_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +176,7 @@ def test_leaving_early_ends_what_runs(tmp_path: Path, monkeypatch: pytest.Monkey
 
 PARENT = """
 import signal, sys
-from slurm.executor import Job
+from slurm.executor import Job, Outcome
 from slurm.processes import LocalProcesses
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 payloads = [{"folder": sys.argv[1], "name": name, "until": "never"} for name in "ab"]
@@ -186,7 +186,56 @@ for outcome in LocalProcesses(2, 1).run(jobs):
 """
 
 
-@pytest.mark.parametrize("way", ["kill", "terminate", "Ctrl-C", "crash"])
+WAYS = {
+    "kill": lambda parent: parent.kill(),
+    "terminate": lambda parent: parent.terminate(),
+    "Ctrl-C": lambda parent: os.killpg(parent.pid, signal.SIGINT),  # as a terminal does: to every process of the group
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_jobs_save_their_state_however_the_run_ends(tmp_path: Path, way: str) -> None:
+    script = PARENT.replace("wait_for", "save_when_asked")
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, stderr=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        until(lambda: len(process_ids(tmp_path)) == 2, "both jobs running")
+        WAYS[way](parent)
+        until(lambda: all((tmp_path / f"{name}.saved").exists() for name in "ab"), "both saved")
+        parent.communicate(timeout=30)
+    finally:
+        parent.kill()
+        parent.wait()
+    until(lambda: all(gone(int((tmp_path / name).read_text())) for name in "ab"), "the end of the workers")
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR2, signal.SIGTERM])
+def test_a_scheduler_that_signals_the_workers_interrupts_the_run(tmp_path: Path, number: int) -> None:
+    folder = str(tmp_path)
+    jobs = [job("a", "signal_itself", folder=folder, signal=number), job("b", folder=folder)]
+    with pytest.raises(KeyboardInterrupt):
+        list(LocalProcesses(1, 1).run(jobs))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "a.saved"]  # b never started
+
+
+def test_a_worker_signalled_before_it_listens_starts_nothing(tmp_path: Path) -> None:
+    one = worker.Worker(1, None)
+    try:
+        assert one.process.pid is not None
+        for number in (signal.SIGUSR2, signal.SIGTERM):
+            os.kill(one.process.pid, number)
+        one.start(job("a", folder=str(tmp_path)), 1)
+        ended: list[Outcome] = []
+        until(lambda: bool((found := one.look()) and ended.append(found) is None), "an outcome")
+    finally:
+        worker.end([one])
+    assert ended[0].interrupted
+    assert not ended[0].ok
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("way", [*WAYS, "crash"])
 def test_workers_do_not_outlive_the_parent(tmp_path: Path, way: str) -> None:
     script = PARENT
     if way == "crash":  # with the iteration still held, by the traceback if by nothing else
@@ -203,12 +252,8 @@ def test_workers_do_not_outlive_the_parent(tmp_path: Path, way: str) -> None:
     try:
         until(lambda: len(process_ids(tmp_path)) == 2, "both jobs running")
         workers = process_ids(tmp_path)
-        if way == "kill":
-            parent.kill()
-        elif way == "terminate":
-            parent.terminate()
-        elif way == "Ctrl-C":
-            os.killpg(parent.pid, signal.SIGINT)  # as a terminal does: to every process of the group
+        if way in WAYS:
+            WAYS[way](parent)
         out, err = parent.communicate(timeout=30)
     finally:
         parent.kill()
@@ -216,9 +261,9 @@ def test_workers_do_not_outlive_the_parent(tmp_path: Path, way: str) -> None:
     assert (out == "") == (way != "crash")
     if way == "crash":
         assert "ZeroDivisionError" in err
-    if way == "Ctrl-C":
+    if way in ("Ctrl-C", "terminate"):
         assert err.count("KeyboardInterrupt") == 1  # the parent's own, and nothing from the workers
-    if way in ("Ctrl-C", "crash"):
+    if way != "kill":
         assert all(gone(pid) for pid in workers)  # ended, and waited for
     until(lambda: all(gone(pid) for pid in workers), "the end of the workers")
 

@@ -1,0 +1,169 @@
+"""Cluster profiles: what a site wants to be asked for, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, field_validator, model_validator
+
+from bench.errors import RequestError, nearest
+
+FOLDER = Path(__file__).parent / "profiles"
+# Slurm may send the signal up to 60 s early, and a job needs some time to start before it can take one.
+EARLY_SECONDS, START_SECONDS = 60, 60
+# What `extra` may not say, since a key of the profile says it, or the submission itself does.
+KEYS_OF_THEIR_OWN = {
+    "mem": "memory_gb", "time": "time_minutes", "cpus-per-task": "cpus", "gpus-per-node": "gpus",
+    **{key: key for key in ("partition", "account", "qos", "constraint", "wckey")},
+    "signal": "signal_seconds",
+}  # fmt: skip
+KEYS_OF_THE_SUBMISSION = (
+    "array", "dependency", "kill-on-invalid-dep", "requeue", "no-requeue", "job-name", "output", "error",
+    "open-mode", "nodes", "ntasks", "ntasks-per-node", "chdir",
+)  # fmt: skip
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Profile(BaseModel):
+    """What one array task asks for, and how many there may be; see ``profiles/a100.yaml`` for every key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+    about: str = ""
+    partition: Text | None = None
+    account: Text | None = None
+    qos: Text | None = None
+    constraint: Text | None = None
+    gpus: Annotated[int, Field(ge=0)] = 0
+    gpu_memory_gb: Annotated[float, Field(gt=0)] | None = None  # of one GPU
+    cpus: Annotated[int, Field(ge=1)]
+    memory_gb: Annotated[float, Field(gt=0)]  # host memory
+    time_minutes: Annotated[int, Field(ge=1)]
+    signal_seconds: Annotated[int, Field(ge=1)] = 120  # before the time limit
+    workers: Annotated[int, Field(ge=1)]  # array tasks of one group at a time
+    pack: Literal["auto"] | int = "auto"  # cells at a time in one array task
+    max_array_size: Annotated[int, Field(ge=1)] | None = None  # None: ask Slurm
+    wckey: str = ""  # submitit would send its own name, which many sites refuse
+    setup: tuple[str, ...] = ()
+    srun_args: tuple[str, ...] = ()
+    extra: dict[str, StrictBool | str] = {}
+    local_disks: tuple[str, ...] = ("/tmp", "/var/tmp", "/dev/shm")
+
+    @property
+    def least_minutes(self) -> int:
+        """The shortest time limit in which a job can start, be asked to stop, and save its state."""
+        return -(-(self.signal_seconds + EARLY_SECONDS + START_SECONDS) // 60)
+
+    @field_validator("pack", mode="before")
+    @classmethod
+    def _number_or_auto(cls, pack: Any) -> Any:
+        if pack != "auto" and (not isinstance(pack, int) or isinstance(pack, bool) or pack < 1):
+            raise ValueError(f"expected a number of cells, or auto, got {pack!r}")
+        return pack
+
+    @field_validator("extra")
+    @classmethod
+    def _extra_keys(cls, extra: dict[str, bool | str]) -> dict[str, bool | str]:
+        for key in extra:
+            name = key.replace("_", "-").lstrip("-")
+            if name != key.replace("_", "-") or not name:
+                raise ValueError(f"expected sbatch options without dashes before them, got {key!r}")
+            if name in KEYS_OF_THEIR_OWN:
+                raise ValueError(f"{key!r} is the profile's {KEYS_OF_THEIR_OWN[name]}, set that")
+            if name in KEYS_OF_THE_SUBMISSION:
+                raise ValueError(f"{key!r} is set by each submission")
+        return extra
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Profile:
+        if self.time_minutes < self.least_minutes:
+            needed = self.signal_seconds + EARLY_SECONDS + START_SECONDS
+            raise ValueError(
+                f"time_minutes: expected at least {self.least_minutes}, got {self.time_minutes}: the signal to save "
+                f"comes signal_seconds = {self.signal_seconds} before the limit, Slurm may send it {EARLY_SECONDS} s "
+                f"early, and a job needs {START_SECONDS} s to start ({needed} s in all)"
+            )
+        if isinstance(self.pack, int) and self.pack > self.cpus:
+            raise ValueError(f"pack: expected at most one cell a CPU (cpus = {self.cpus}), got {self.pack}")
+        return self
+
+
+def names() -> list[str]:
+    """Return the names of the built-in profiles."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load(name: str, assignments: Sequence[str] = (), pack: str | None = None) -> Profile:
+    """Return the profile ``name``, a built-in one or the path of a YAML file, with ``KEY=VALUE`` on top.
+
+    ``extra.KEY=VALUE`` sets one sbatch option. ``pack`` is the value of --pack.
+
+    Raises
+    ------
+    RequestError: for an unknown name or key, a file that is no profile, or a value that does not fit.
+    """
+    content, origins = read(name), dict[str, str]()
+    for key, value in assigned(assignments).items():
+        section, dot, option = key.partition(".")
+        origins[section] = "--slurm-set"
+        if not dot:
+            content[key] = value
+        elif isinstance(content.setdefault(section, {}), dict):
+            content[section][option] = value
+    if pack is not None:
+        content["pack"], origins["pack"] = int(pack) if pack.isdecimal() else pack, "--pack"
+    try:
+        return Profile.model_validate(content)
+    except ValidationError as error:
+        raise RequestError(_explain(f"profile {name}", origins, error)) from error
+
+
+def assigned(assignments: Sequence[str]) -> dict[str, Any]:
+    """Return the keys and values of ``KEY=VALUE`` assignments; raises RequestError if one is none."""
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise RequestError(f"--slurm-set: expected KEY=VALUE, got {assignment!r}")
+        if key not in Profile.model_fields and not key.startswith("extra."):
+            raise RequestError(f"--slurm-set: {key!r} is not known; {nearest(key, Profile.model_fields)}")
+        try:
+            values[key] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise RequestError(f"--slurm-set: expected a YAML value for {key}, got {text!r}") from error
+    return values
+
+
+def read(name: str) -> dict[str, Any]:
+    """Return what the file of a profile says; raises as :func:`load`."""
+    built_in = not name.endswith((".yaml", ".yml"))
+    path = FOLDER / f"{name}.yaml" if built_in else Path(name)
+    if name not in names() if built_in else not path.is_file():
+        raise RequestError(
+            f"--slurm: {name!r} is not known; {nearest(name, names())}; or the path of a .yaml file that exists"
+        )
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RequestError(f"profile {path}: expected YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise RequestError(f"profile {path}: expected a mapping, got {type(content).__name__}")
+    return content
+
+
+def _explain(profile: str, origins: Mapping[str, str], error: ValidationError) -> str:
+    """Return one line on the first fault: what set the value, its key, what was expected, what came."""
+    first = error.errors()[0]
+    message = first["msg"].removeprefix("Value error, ")
+    if first["loc"]:
+        key = ".".join(str(part) for part in first["loc"][: 2 if first["loc"][0] == "extra" else 1])
+    else:  # the message of a check of several keys begins with one
+        key, _, message = message.partition(": ")
+    where = origins.get(key.partition(".")[0], profile)
+    if first["type"] == "extra_forbidden":
+        return f"{where}: {key!r} is not known; {nearest(key, Profile.model_fields)}"
+    got = "" if first["type"] in ("missing", "value_error") else f", got {first['input']!r}"
+    return f"{where}: {message}{got}" if where == f"--{key}" else f"{where}: {key}: {message}{got}"
