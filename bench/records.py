@@ -98,6 +98,7 @@ class Record(Cell):
     budget: dict[str, int] | None = None  # of a search: trials; pretraining_steps, finetuning_epochs (at most) of all
     seconds: dict[str, float]  # stage -> wall seconds spent in this cell
     shared_seconds: dict[str, float]  # stage -> wall seconds of the shared artifact, paid once
+    micro_batches: int = 1  # parts in which the encoder went through batches after memory ran out: the most of a stage
     peak_memory_bytes: int
     examples_per_second: float
     settings: dict[str, Any]  # the resolved protocol values that this cell used

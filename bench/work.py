@@ -14,6 +14,7 @@ from bench import artifacts, chain, protocol
 from bench.chain import Chain, Link
 from bench.checkpoint import CheckpointedRun
 from bench.files import write_json
+from bench.out_of_memory import MOST_PARTS
 from bench.records import Cell
 from slurm.executor import allowed_threads
 from tasks import BACKBONES
@@ -28,6 +29,9 @@ PROGRESS_SECONDS = 2.0  # between two updates of a progress file
 class Work:
     """One job's view of the run.
 
+    ``parts``: in which the encoder goes through batches to begin with. An attempt that was killed may have run out of
+    the host's memory, so on a CPU, where batches live there, each one doubles them.
+
     Paths below ``out``: ``checkpoints/ID-POSITION-STAGE/`` and ``...checkpoint`` while a cell is under
     way, ``progress/NAME.json`` while a job runs.
     """
@@ -35,6 +39,7 @@ class Work:
     out: Path
     device: str
     chain: Chain
+    parts: int = 1
 
     @classmethod
     def of(cls, payload: Mapping[str, Any]) -> Work:
@@ -42,7 +47,8 @@ class Work:
         wanted = payload["cell"]
         rules = protocol.parse(payload["protocol"], payload["protocol"]["name"])
         planned = chain.build(wanted["method"], wanted["task"], wanted["backbone"], wanted["seed"], rules)
-        return cls(Path(payload["out"]), payload["device"], planned)
+        deaths = int(payload.get("deaths", 0)) if payload["device"] == "cpu" else 0
+        return cls(Path(payload["out"]), payload["device"], planned, min(2**deaths, MOST_PARTS))
 
     def problem(self, link: Link) -> tuple[Problem, TestKey]:
         """Load the problem that a stage trains on, using the threads that the executor allows."""
@@ -57,6 +63,11 @@ class Work:
         if link.stage.shared:
             return artifacts.folder(link.stage.name, link.digest)
         return self.out / "checkpoints" / f"{self.chain.cell.identity}-{position}-{link.stage.name}"
+
+    def parts_file(self, position: int) -> Path:
+        """What remembers in how many parts the batches of a stage went, while it is under way."""
+        path = self.stored(position)
+        return path.with_name(path.name + ".parts")
 
     def context(self, position: int) -> CheckpointedRun:
         """Return the context in which a stage runs."""

@@ -37,6 +37,7 @@ class Origins:
             score=record.score(),
             validation=record.scores[record.primary].get("val", {}).get(record.metric),
             chosen_step=record.chosen_step,
+            micro_batches=record.micro_batches,
             seconds=sum(record.seconds.values()),
             finished=str(record.provenance.get("finished", "")),
             origin=self.place(record),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
+import numpy as np
+
 from leaderboard.content import Estimate, Interval, Row, SuiteRow, SuiteTable, TaskTable
 from leaderboard.ranking import ranking
 from leaderboard.statistics.bootstrap import aggregate
@@ -66,9 +68,16 @@ def _row(label: str, scores: SuiteScores, rank: float | None) -> SuiteRow:
     )
     if scores.no_scale or scores.baseline is None or not present:
         return row
-    reference = [scores.scores(scores.baseline, task) for task in present]
-    own = reference if label == scores.baseline else [scores.scores(label, task) for task in present]
-    found = aggregate(own, reference, [task.higher_is_better for task in present], generator=generator())
+    pairs = scores.against_baseline(label, present)
+    reference = [np.array(baseline.scores) for _, baseline in pairs]
+    own = reference if label == scores.baseline else [np.array(one.scores) for one, _ in pairs]
+    found = aggregate(
+        own,
+        reference,
+        [task.higher_is_better for task in present],
+        generator=generator(),
+        paired=[scores.together(task, pair) for task, pair in zip(present, pairs, strict=True)],
+    )
     columns = {task.task: column for column, task in enumerate(tasks)}
     for task, value, (low, high) in zip(present, found.error_removed, found.error_removed_intervals, strict=True):
         row.error_removed[columns[task.task]] = Estimate(value=float(value), low=low, high=high)

@@ -41,9 +41,9 @@ def compare_over_tasks(focus: str, other: str, scores: SuiteScores, family: str,
     a, b = ([sign * np.array(pair[k].scores) for sign, pair in zip(signs, pairs, strict=True)] for k in (0, 1))
     flip = sign_flip(differences, generator=generator())
     ends = sign_flip_interval(differences, generator=generator())
-    paired = [task.paired for task in tasks]
+    paired = [scores.together(task, pair) for task, pair in zip(tasks, pairs, strict=True)]
     stratified = stratified_permutation(a, b, generator=generator(), paired=paired)
-    value, low, high = probability_of_improvement(a, b, generator=generator())
+    value, low, high = probability_of_improvement(a, b, generator=generator(), paired=paired)
     return SuiteComparison(
         focus=focus,
         other=other,

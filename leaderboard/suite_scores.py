@@ -47,15 +47,11 @@ class SuiteScores:
         """Mean score, metric units."""
         return _mean(self.entries[row][task.task])
 
-    def scores(self, row: str, task: TaskTable) -> Floats:
-        """Scores of the seeds, (n,), metric units."""
-        summary = self.entries[row][task.task].summary
-        assert summary
-        return np.asarray(summary.scores, dtype=np.float64)
-
     def turned(self, row: str, task: TaskTable) -> Floats:
         """Scores of the seeds, (n,), turned so that larger is better."""
-        return self.scores(row, task) * (1.0 if task.higher_is_better else -1.0)
+        summary = self.entries[row][task.task].summary
+        assert summary
+        return np.asarray(summary.scores, dtype=np.float64) * (1.0 if task.higher_is_better else -1.0)
 
     def costs(self, row: str) -> list[Cost | None]:
         """What the row costs on each of the T tasks."""
@@ -70,6 +66,22 @@ class SuiteScores:
             assert other
             found.append(TaskTests(task.higher_is_better, task.paired).used(one, other))
         return found
+
+    def against_baseline(self, row: str, tasks: Sequence[TaskTable]) -> list[tuple[Summary, Summary]]:
+        """:meth:`pairs` of a row and fine-tuning, all seeds where fine-tuning leaves no error at the common ones."""
+        assert self.baseline
+        found = self.pairs(row, self.baseline, tasks)
+        for place, task in enumerate(tasks):
+            if not leaves_error(found[place][1].mean, task.higher_is_better):
+                one, other = (self.entries[label][task.task].summary for label in (row, self.baseline))
+                assert one
+                assert other
+                found[place] = one, other
+        return found
+
+    def together(self, task: TaskTable, pair: tuple[Summary, Summary]) -> bool:
+        """Whether the scores of one of :meth:`pairs` belong together, place by place."""
+        return task.paired and pair[0].seeds == pair[1].seeds
 
     def differences(self, first: str, second: str, tasks: Sequence[TaskTable]) -> Floats:
         """How much more of fine-tuning's error the mean of the first row removes on each of ``tasks``, (T,)."""

@@ -113,4 +113,4 @@ def task_key(spec: ProblemSpec) -> dict[str, Any]:
 
 def inputs_key(spec: ProblemSpec) -> dict[str, Any]:
     """The part of a key that says whose training inputs are read, without their labels."""
-    return {"task": spec.task.id, "split": spec.split_checksum}
+    return {"task": spec.task.id, "split": spec.split_checksum} | ({"views": dict(spec.own)} if spec.own else {})

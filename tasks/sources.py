@@ -84,7 +84,7 @@ def _download(address: str) -> bytes:
         return _download_member(archive, member)
     with tempfile.TemporaryDirectory() as folder:
         fetched = Path(folder) / "file"
-        _fetch(address, fetched)
+        fetch(address, fetched)
         return fetched.read_bytes()
 
 
@@ -92,7 +92,7 @@ def _download_member(address: str, member: str) -> bytes:
     """Return one file of a zip archive; raises OSError if the archive is damaged or lacks it."""
     path = home() / "downloads" / PurePosixPath(urlsplit(address).path).name
     if not path.is_file():
-        write_atomic(path, lambda temporary: _fetch(address, temporary))
+        write_atomic(path, lambda temporary: fetch(address, temporary))
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.read(member)
@@ -103,7 +103,8 @@ def _download_member(address: str, member: str) -> bytes:
         raise OSError(f"a damaged archive: {error}") from error
 
 
-def _fetch(address: str, path: Path) -> None:
+def fetch(address: str, path: Path) -> None:
+    """Download a file; raises OSError if it cannot be had."""
     import pooch
 
     pooch.HTTPDownloader(timeout=60)(address, str(path), None)

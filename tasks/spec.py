@@ -22,3 +22,4 @@ class ProblemSpec:
     objectives: tuple[str, ...]
     seed: int
     domain: Mapping[str, Any] = field(default_factory=dict)  # unlabelled examples of the task's domain, if it has any
+    own: Mapping[str, Any] = field(default_factory=dict)  # views of the task's own inputs, where unlike the corpus's

@@ -28,6 +28,7 @@ class Run(BaseModel):
     score: float  # on test, metric units
     validation: float | None  # at the chosen step
     chosen_step: int
+    micro_batches: int = 1  # parts in which the encoder went through a batch, after memory ran out
     seconds: float  # wall seconds of the cell's own stages
     finished: str  # ISO time; empty where the record does not say
     origin: int  # index into the board's origins

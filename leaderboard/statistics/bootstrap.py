@@ -44,6 +44,7 @@ def aggregate(
     *,
     generator: np.random.Generator,
     draws: int = BOOTSTRAP_DRAWS,
+    paired: Sequence[bool] = (),
 ) -> Aggregate:
     """Summarise the raw scores of a row, T arrays (n_t,), against those of the baseline, T arrays (b_t,).
 
@@ -56,10 +57,15 @@ def aggregate(
     Where ``scores[t]`` is the object ``reference[t]``, one draw serves for both, so that the baseline's own
     mean error removed is 0 in every draw.
 
+    Parameters
+    ----------
+    paired: for each task whether score k of the row and score k of the baseline belong together; then one draw
+        takes the same places of both. By default on no task.
+
     Raises
     ------
-    ValueError: if the numbers of tasks differ or are 0, a sample is empty, not flat, or not finite, or a
-        task's baseline leaves no error.
+    ValueError: if the numbers of tasks differ or are 0, a sample is empty, not flat, or not finite, paired
+        samples have not equally many scores, or a task's baseline leaves no error.
     """
     if not len(scores) == len(reference) == len(higher_is_better) or not len(scores):
         raise ValueError(
@@ -71,12 +77,18 @@ def aggregate(
     longest = max(len(sample) for sample in samples)
     drawn = np.full((len(samples), draws, longest), np.nan)
     means, intervals, pooled = [], [], []
-    for t, (own, baseline, higher) in enumerate(zip(samples, baselines, higher_is_better, strict=True)):
+    pairs = paired or [False] * len(samples)
+    for t, (own, baseline, higher, together) in enumerate(
+        zip(samples, baselines, higher_is_better, pairs, strict=True)
+    ):
+        if together:
+            _check_pairs(own.size, baseline.size)
         means.append(float(error_removed(own.mean(), baseline.mean(), higher_is_better=higher)))
         pooled.append(error_removed(own, baseline.mean(), higher_is_better=higher))
-        against = _baseline_draws(baseline, higher, generator, draws)
-        level = against.mean(axis=0)
-        chosen = against if scores[t] is reference[t] else own[_indices(len(own), generator, draws)]
+        places = _baseline_draws(baseline, higher, generator, draws)
+        level = baseline[places].mean(axis=0)
+        same = together or scores[t] is reference[t]
+        chosen = own[places if same else _indices(len(own), generator, draws)]
         drawn[t, :, : len(own)] = error_removed(chosen, level, higher_is_better=higher).T
         intervals.append(_middle(error_removed(chosen.mean(axis=0), level, higher_is_better=higher)))
     sizes = np.array([len(sample) for sample in samples])
@@ -95,23 +107,35 @@ def probability_of_improvement(
     *,
     generator: np.random.Generator,
     draws: int = BOOTSTRAP_DRAWS,
+    paired: Sequence[bool] = (),
 ) -> tuple[float, float, float]:
     """Return the mean over T tasks of P(a score of A > a score of B), ties half, and its interval's low and high.
 
     A and B are T arrays each, larger is better; a draw takes the seeds of either within each task.
 
+    Parameters
+    ----------
+    paired: for each task whether score k of A and score k of B belong together; then they are compared with each
+        other alone, and drawn together. By default on no task.
+
     Raises
     ------
-    ValueError: if the numbers of tasks differ or are 0, or a sample is empty, not flat, or not finite.
+    ValueError: if the numbers of tasks differ or are 0, a sample is empty, not flat, or not finite, or paired
+        samples have not equally many scores.
     """
     if len(a) != len(b) or not len(a):
         raise ValueError(f"expected equally many tasks on both sides, at least one, got {len(a)} and {len(b)}")
     value, drawn = 0.0, np.zeros(draws)
-    for mine, theirs in zip(a, b, strict=True):
+    for mine, theirs, together in zip(a, b, paired or [False] * len(a), strict=True):
         wins = won(mine, theirs)
+        if together:
+            _check_pairs(*wins.shape)
+            wins = wins.diagonal()
+            drawn += _times(wins.size, generator, draws) @ wins / wins.size
+        else:
+            times_a, times_b = (_times(n, generator, draws) for n in wins.shape)
+            drawn += np.einsum("di,di->d", times_a @ wins, times_b) / wins.size
         value += float(wins.mean())
-        times_a, times_b = (_times(n, generator, draws) for n in wins.shape)
-        drawn += np.einsum("di,di->d", times_a @ wins, times_b) / wins.size
     return value / len(a), *_middle(drawn / len(a))
 
 
@@ -130,6 +154,11 @@ def won(a: ArrayLike, b: ArrayLike) -> Floats:
     return np.where(tied, 0.5, (difference > 0).astype(np.float64))
 
 
+def _check_pairs(first: int, second: int) -> None:
+    if first != second:
+        raise ValueError(f"expected as many scores on both sides of a paired task, got {first} and {second}")
+
+
 def _indices(n: int, generator: np.random.Generator, draws: int) -> NDArray[np.int64]:
     """Which of n scores each draw takes, shape (n, d)."""
     return generator.integers(0, n, (n, draws))
@@ -141,12 +170,12 @@ def _times(n: int, generator: np.random.Generator, draws: int) -> Floats:
     return np.bincount(places.ravel(), minlength=n * draws).reshape(draws, n).astype(np.float64)
 
 
-def _baseline_draws(baseline: Floats, higher: bool, generator: np.random.Generator, draws: int) -> Floats:
-    """Draws of the baseline's scores, shape (b_t, d), each with an error left to remove."""
-    chosen = baseline[_indices(len(baseline), generator, draws)]
-    while (lacking := np.flatnonzero(no_error_left(chosen.mean(axis=0), higher))).size:
-        chosen[:, lacking] = baseline[_indices(len(baseline), generator, lacking.size)]
-    return chosen
+def _baseline_draws(baseline: Floats, higher: bool, generator: np.random.Generator, draws: int) -> NDArray[np.int64]:
+    """Which of the baseline's scores each draw takes, shape (b_t, d); each draw has an error left to remove."""
+    places = _indices(len(baseline), generator, draws)
+    while (lacking := np.flatnonzero(no_error_left(baseline[places].mean(axis=0), higher))).size:
+        places[:, lacking] = _indices(len(baseline), generator, lacking.size)
+    return places
 
 
 def _over_tasks(drawn: Floats, sizes: NDArray[np.int64], generator: np.random.Generator) -> Floats:

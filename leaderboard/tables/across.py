@@ -109,8 +109,9 @@ def _notes(board: Board, suite: SuiteTable, marks: set[Mark | None]) -> list[str
         if left_out := [task_name(task) for task in suite.tasks if task not in one.tasks]:
             lines.append(f"{one.other}: without {listed(left_out)}, where it or {board.focus} has no record.")
     lines.append(
-        "P(improvement): mean over tasks of the probability that a run of the focus method beats a run of the other, "
-        f"ties half; in brackets its 95 % bootstrap interval over seeds (generator seed {suite.generator_seed})."
+        "P(improvement): mean over tasks of the probability that a run of the focus method beats a run of the other "
+        "(where the seed draws the split too: of the same seed), ties half; in brackets its 95 % bootstrap interval "
+        f"over seeds (generator seed {suite.generator_seed})."
     )
     return lines
 

@@ -24,6 +24,7 @@ def caption(board: Board, tasks: Sequence[TaskTable]) -> list[str]:
     if any(entry.summary and not entry.published for entry in entries):
         lines.append(f"{OURS}: ours: no paper evaluates this combination of method and modality.")
     lines += _budgets(tasks)
+    lines += _parts(tasks)
     lines += _ties(tasks)
     lines += _marks(board, tasks)
     if any(row.control_of for row in board.rows):
@@ -81,6 +82,23 @@ def _budget(budget: Mapping[str, int]) -> str:
     known = [text.format(budget[name]) for name, text in parts.items() if name in budget]
     trials = f"{budget['trials']:,} trials" if "trials" in budget else "unknown trials"
     return f"{trials} ({', '.join(known)})" if known else trials
+
+
+def _parts(tasks: Sequence[TaskTable]) -> list[str]:
+    """Which runs met the end of memory: one line."""
+    parted = {
+        (entry.row, task.name): [run for run in entry.runs if run.micro_batches > 1]
+        for task in tasks
+        for entry in task.entries
+    }
+    runs = [
+        f"{row} on {task} seeds {ranges([run.seed for run in some])}" for (row, task), some in parted.items() if some
+    ]
+    most = max((run.micro_batches for some in parted.values() for run in some), default=1)
+    return [
+        f"Out of memory, so the encoder went through each batch in up to {most} parts, which touches batch norm and "
+        f"the draws of dropout: {'; '.join(runs)}."
+    ] * bool(runs)
 
 
 def _directions(tasks: Sequence[TaskTable]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,12 +15,20 @@ STEP_DROPS, STEP_FACTOR = 30, 0.9  # the released StepLR(100, 0.9) at 3,000 step
 
 
 def build(parameters: Iterable[nn.Parameter], settings: OptimiserSettings) -> torch.optim.Optimizer:
-    """Return the optimiser that ``settings`` names."""
+    """Return the optimiser that ``settings`` names.
+
+    Biases and the parameters of normalisations are those with fewer than two dimensions.
+    """
+    groups: list[dict[str, Any]] = [{"params": list(parameters), "weight_decay": settings.weight_decay}]
+    if not settings.decay_norms:
+        every = groups[0]["params"]
+        groups = [
+            {"params": [p for p in every if p.ndim >= 2], "weight_decay": settings.weight_decay},
+            {"params": [p for p in every if p.ndim < 2], "weight_decay": 0.0},
+        ]
     if settings.name == "sgd":
-        return torch.optim.SGD(
-            parameters, lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay
-        )
-    return torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
+        return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
+    return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, eps=settings.eps)
 
 
 def factor(schedule: str, step: int, steps: int, warmup: float = 0.0) -> float:

@@ -64,6 +64,8 @@ def describe(task: TaskInfo, settings: TaskSettings, seed: int) -> ProblemSpec:
     tokenizer = describe_tokenizer(text, corpus["checksum"], suite=suite.name)
     # The lines are those of the file less those that the table holds out.
     domain = {"sha256": task.text.domain.sha256, "table": table["checksum"]} if task.text.domain else {}
+    # Neither the corpus nor the encoder depends on it, so the stages that all tasks share do not.
+    views = {"tokens": text.document_tokens} if text.document_tokens else {}
     return ProblemSpec(
         task=task,
         split_checksum=table["split_checksum"],
@@ -82,7 +84,8 @@ def describe(task: TaskInfo, settings: TaskSettings, seed: int) -> ProblemSpec:
         },
         objectives=(*OBJECTIVES, "planted") if suite.planted_classes else OBJECTIVES,
         seed=seed,
-        domain=domain,
+        domain=domain | views if domain else {},
+        own=views,
     )
 
 
@@ -95,7 +98,7 @@ def architecture(text: TextSettings, vocabulary: int) -> dict[str, Any]:
         "hidden_size": text.width,
         "intermediate_size": 4 * text.width,
         "num_attention_heads": text.heads,
-        "max_position_embeddings": max(POSITIONS, text.tokens, text.corpus_tokens) + 2,
+        "max_position_embeddings": max(POSITIONS, text.tokens, text.corpus_tokens, text.document_tokens or 0) + 2,
         "type_vocab_size": 1,
         "hidden_act": "gelu",
         "layer_norm_eps": 1e-5,

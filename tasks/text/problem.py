@@ -229,13 +229,15 @@ class TextProblem(Problem):
             raise RequestError(f"stream {purpose!r}: source {source!r} is not known; {nearest(source, known)}")
         if batch_size < 2:
             raise RequestError(f"batch_size: expected at least 2, as sentences are told apart, got {batch_size}")
-        texts = self._sources[source]
-        lengths = torch.from_numpy(texts.tokens.lengths).clamp(max=self._text.corpus_tokens - PAIR)
+        texts, limit = self._sources[source], self._text.corpus_tokens
+        if source != "corpus":
+            limit = self._text.document_tokens or limit
+        lengths = torch.from_numpy(texts.tokens.lengths).clamp(max=limit - PAIR)
         places = torch.arange(len(texts.tokens))
-        return BucketedStream(batch_size, places, self.spec.seed, purpose, partial(self._views, texts), lengths)
+        return BucketedStream(batch_size, places, self.spec.seed, purpose, partial(self._views, texts, limit), lengths)
 
-    def _views(self, texts: UnlabelledTexts, rows: Tensor, draws: torch.Generator) -> Batch:
-        framing = Framing(self._tokenizer, self._text.corpus_tokens)
+    def _views(self, texts: UnlabelledTexts, limit: int, rows: Tensor, draws: torch.Generator) -> Batch:
+        framing = Framing(self._tokenizer, limit)
         batch = dict(unlabelled_batch(texts.tokens, rows, framing, self._text.mask_share, draws))
         if texts.planted is not None:
             batch["planted"] = texts.planted[rows]

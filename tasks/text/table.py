@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError, NotPreparedError
 from bench.files import digest, home, write_atomic, write_json
+from tasks.catalogue import suites
 from tasks.info import TaskInfo, TextFile
 from tasks.sources import forget, locate
 from tasks.text import arrays
@@ -144,7 +145,14 @@ def _locate(info: TaskInfo, file: TextFile, mirror: str | None, download: bool) 
     try:
         return locate(file.file, sha256=file.sha256, url=file.url, mirror=mirror, download=download)
     except NotPreparedError as error:
-        raise NotPreparedError(f"{info.id}: {error}") from error
+        raise NotPreparedError(f"{info.id}: {error}{_part_of_it(info)}") from error
+
+
+def _part_of_it(info: TaskInfo) -> str:
+    """Name the task of the same name in the suite of parts, if there is one."""
+    subset = suites().get(f"{info.suite}-subset")
+    names = [task.id for task in subset.tasks if task.name == info.name] if subset else []
+    return f"; a part of its rows may be had as {names[0]}" if names else ""
 
 
 def _demo(info: TaskInfo) -> dict[str, Rows]:

@@ -174,6 +174,53 @@ def test_improvement_is_the_mann_whitney_statistic_and_exchange_mirrors() -> Non
         probability_of_improvement(a, b[:2], generator=fresh())
 
 
+def test_paired_scores_are_compared_and_drawn_together() -> None:
+    """Splits far apart, and a gain of a hundredth on each: every run wins at its own seed, half of all pairs do not."""
+    splits = np.array([0.5, 0.6, 0.7, 0.8, 0.9])
+    a, b = splits + 0.01, splits
+    assert probability_of_improvement([a], [b], generator=fresh(), paired=[True]) == (1.0, 1.0, 1.0)
+    loose = probability_of_improvement([a], [b], generator=fresh())
+    assert loose[0] == pytest.approx(15 / 25)
+    assert loose[1] < 0.5
+    mixed = probability_of_improvement([a, a], [b, b], generator=fresh(), paired=[True, False])
+    assert mixed[0] == pytest.approx((1 + 15 / 25) / 2)
+
+
+def test_improvement_interval_of_pairs_is_that_of_all_resamples() -> None:
+    """Of five pairs two are won and one is tied: 3,125 equally likely resamples."""
+    a, b = np.array([2.0, 9.0, 4.0, 1.0, 3.0]), np.array([1.0, 8.0, 4.0, 5.0, 6.0])
+    shares = [np.mean(draw) for draw in product([1.0, 1.0, 0.5, 0.0, 0.0], repeat=5)]
+    value, low, high = probability_of_improvement([a], [b], generator=fresh(), draws=40_000, paired=[True])
+    assert value == 0.5
+    assert (low, high) == pytest.approx(tuple(np.quantile(shares, [0.025, 0.975])), abs=0.051)
+
+
+def test_interval_of_paired_scores_is_that_of_all_resamples_of_pairs() -> None:
+    baseline = np.array([0.5, 0.6, 0.7, 0.8, 0.9])
+    own = baseline + np.array([0.02, 0.01, 0.0, 0.01, 0.03])
+    places = np.array(list(product(range(5), repeat=5)))
+    resampled = error_removed(own[places].mean(axis=1), baseline[places].mean(axis=1), higher_is_better=True)
+    found = aggregate([own], [baseline], [True], generator=fresh(), draws=40_000, paired=[True])
+    (ends,) = found.error_removed_intervals
+    assert ends == pytest.approx(np.quantile(resampled, [0.025, 0.975]), abs=3e-3)
+    assert ends[0] > 0, "a gain on every split"
+    assert run([own], [baseline]).error_removed_intervals[0][0] < -0.2, "which the spread of the splits would hide"
+    assert found.error_removed == pytest.approx(run([own], [baseline]).error_removed)
+
+
+def test_unpaired_draws_are_not_changed_by_a_task_that_says_so() -> None:
+    scores, reference = tasks(2, 5, 0.85), tasks(2, 5)
+    plain = aggregate(scores, reference, [True] * 2, generator=fresh(), paired=[False] * 2)
+    assert plain.iqm_interval == run(scores, reference).iqm_interval
+
+
+def test_pairs_of_unequal_sizes_are_refused() -> None:
+    with pytest.raises(ValueError, match="paired task, got 2 and 1"):
+        probability_of_improvement([[1.0, 2.0]], [[1.0]], generator=fresh(), paired=[True])
+    with pytest.raises(ValueError, match="paired task, got 2 and 1"):
+        aggregate([[0.5, 0.6]], [[0.5]], [True], generator=fresh(), paired=[True])
+
+
 def test_a_tie_is_half_a_win_also_where_rounding_hides_it() -> None:
     assert won([1, 2], [2, 3]).tolist() == [[0.0, 0.0], [0.5, 0.0]]
     third = 0.1 + 0.2  # 0.30000000000000004
