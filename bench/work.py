@@ -99,14 +99,17 @@ def title(cell: Cell) -> str:
 
 
 def _reporter(path: Path, what: str) -> Callable[[int, int], None]:
-    last, first = 0.0, time.time()
+    last, since = 0.0, time.time()
+    first: int | None = None  # the step at which this attempt began
 
     def report(step: int, total: int) -> None:
-        nonlocal last
+        nonlocal last, first
         now = time.time()
+        first = step - 1 if first is None else first
         if now - last >= PROGRESS_SECONDS:
             last = now
+            content = {"what": what, "step": step, "steps": total, "first": first, "since": since, "updated": now}
             with contextlib.suppress(OSError):  # a cell does not fail for want of a progress file
-                write_json(path, {"what": what, "step": step, "steps": total, "since": first, "updated": now})
+                write_json(path, content)
 
     return report

@@ -142,11 +142,12 @@ def _shared(view: View, cells: Cells) -> list[str]:
     after = {name for job_id in stopped for name in view.needing(job_id)}
     lines = []
     for job_id in stopped:
-        if job_id in after:  # the one before it tells why
+        blocked = _blocked(view, cells, [job_id])
+        # The one before it tells why; and what failed once is of no interest when all that needed it has ended.
+        if job_id in after or (not blocked and view.needing(job_id)):
             continue
         end = view.end(job_id)
         why = f"failed: {end.reason}" if end else "left the queue before it ended"
-        blocked = _blocked(view, cells, [job_id])
         vain = f"; {len(blocked)} cells wait for it in vain, until {AGAIN}" if blocked else ""
         lines.append(f"  {view.title(job_id)} {why}{vain}")
     if not lines and not {"running", "queued"} & set(states.values()):

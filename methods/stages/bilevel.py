@@ -49,7 +49,7 @@ class BiLevel(UpperLevelStage):
         corpus = problem.stream("corpus", one.batch, PURPOSE)
         train = problem.stream("train", two.batch, "bi-level")
         val = problem.stream(self.validation, two.validation_batch, "level III")
-        body.check_slopes(corpus.batch(0))
+        body.check_slopes(corpus)
         parts = {
             **body.parts(), "head": heads.task, "head optimiser": head_optimiser, "rule": upper.rule, "log": upper.log,
         }  # fmt: skip

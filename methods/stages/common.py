@@ -13,9 +13,10 @@ from methods.hypergradient.functional import Function, Parameters, as_function
 from methods.settings import ContinuedSettings
 from methods.stage import State, Stateful, Weights
 from methods.stages import optimiser as optimisers
-from tasks.problem import Batch, Problem
+from tasks.problem import Batch, BatchStream, Problem
 from tasks.randomness import generator
 
+SLOPE_BATCHES = 4  # that are looked at before an objective counts as constant
 ROWS = 1000  # of a logged trajectory at most; longer ones are thinned evenly
 PURPOSE = "continued"  # of the corpus batches: every method's pretraining sees the same ones
 
@@ -91,15 +92,23 @@ class Pretraining:
             lambda encoder, heads: self.problem.objective_losses(encoder, heads, batch, self.idle),  # type: ignore[arg-type]
         )
 
-    def check_slopes(self, batch: Batch) -> None:
-        """Raise LossError if the slope of an objective along a random direction is exactly 0."""
-        function, present = self.function(batch)
-        draws = generator(0, "slopes")
-        along = {name: torch.randn(p.shape, generator=draws).to(p) for name, p in present.items()}
-        losses, slopes = torch.func.jvp(function, (present,), (along,))[:2]
-        for name, loss, slope in zip(self.problem.objectives, losses.tolist(), slopes.tolist(), strict=True):
-            if slope == 0 and name not in self.idle:
-                raise LossError(f"{self.stage}, step 0: the loss {name!r} is constant at {loss}: nothing moves it")
+    def check_slopes(self, stream: BatchStream) -> None:
+        """Raise LossError if the slope of an objective along a random direction is exactly 0 in each of some batches.
+
+        One batch alone may have nothing for an objective, such as small molecules without a context.
+        """
+        still = set(self.problem.objectives) - set(self.idle)
+        for step in range(SLOPE_BATCHES):
+            function, present = self.function(stream.batch(step))
+            draws = generator(0, "slopes")
+            along = {name: torch.randn(p.shape, generator=draws).to(p) for name, p in present.items()}
+            losses, slopes = torch.func.jvp(function, (present,), (along,))[:2]
+            still &= {name for name, slope in zip(self.problem.objectives, slopes.tolist(), strict=True) if slope == 0}
+            if not still:
+                return
+        name = next(name for name in self.problem.objectives if name in still)
+        loss = losses[self.problem.objectives.index(name)].item()
+        raise LossError(f"{self.stage}, step 0: the loss {name!r} is constant at {loss}: nothing moves it")
 
     def weights(self) -> dict[str, State]:
         """Return what the stage hands on."""

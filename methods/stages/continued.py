@@ -68,7 +68,7 @@ class Continued(Stage):
         body = Pretraining(problem, start, self.settings, self.name, idle)
         rule, log = self.weighting(problem, start), TrajectoryLog(problem.objectives)
         stream = problem.stream(self._reads(problem.spec), self.settings.batch, PURPOSE)
-        body.check_slopes(stream.batch(0))
+        body.check_slopes(stream)
         for step in context.steps(total, {**body.parts(), "rule": rule, "log": log}, self.settings.batch):
             batch = stream.batch(step)
             terms, jacobian = body.terms(batch, step), None

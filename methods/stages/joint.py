@@ -71,7 +71,7 @@ class Joint(Stage):
         log = TrajectoryLog([*problem.objectives, END_TASK])
         v = ValidationGradient(problem, self.meta, self.validation, self.name) if self.meta else None
         corpus = problem.stream("corpus", one.batch, PURPOSE)
-        body.check_slopes(corpus.batch(0))
+        body.check_slopes(corpus)
         parts = {**body.parts(), **end.parts(), "rule": rule, "log": log, "best": best}
         for step in context.steps(total, parts, one.batch):
             signals = self._step(rule, body, end, v, corpus.batch(step), step)

@@ -44,7 +44,7 @@ class TriLevel(UpperLevelStage):
         omega = Omega(problem, start, body, two, self.name)
         corpus = problem.stream("corpus", one.batch, PURPOSE)
         val = problem.stream(self.validation, two.validation_batch, "level III")
-        body.check_slopes(corpus.batch(0))
+        body.check_slopes(corpus)
         every = two.unroll_one * two.unroll_two
 
         def gradient(done: int) -> Parameters:

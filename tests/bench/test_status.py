@@ -255,6 +255,12 @@ def test_a_shared_stage_that_failed_and_who_waits_in_vain(tmp_path: Path, fake: 
     again = status_of(tmp_path)
     assert again.startswith("0 done, 0 failed, 2 queued, 4 missing")
     assert "no such corpus" not in again
+    fake.write("queue", "")
+    ended(tmp_path, newer, "start-a", "ValueError: again")
+    assert "start (shared, seed 0) failed: ValueError: again; 2 cells wait for it in vain" in status_of(tmp_path)
+    for one in CELLS:  # by a run without Slurm
+        done(tmp_path, **one)
+    assert "shared stages:" not in status_of(tmp_path)
 
 
 def test_without_slurm_nothing_is_said_to_be_lost(tmp_path: Path, fake: FakeSlurm) -> None:

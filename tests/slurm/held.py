@@ -1,4 +1,4 @@
-"""A method of other people: TapWeight whose first stage waits, raises or dies in its middle where a file says so."""
+"""The stages of a method of other people: TapWeight, waiting, raising or dying in the middle where a file says so."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from methods.method import method
 from methods.settings import Settings, TriLevelSettings
-from methods.stage import Context, Stage, Stateful, StageResult, Weights
+from methods.stage import Context, Stage, StageResult, Stateful, Weights
+from methods.stages.finetune import FineTune
+from methods.stages.trilevel import TriLevel
 from slurm.interruption import requested
 from tasks.problem import Problem
 
@@ -50,25 +51,16 @@ class Held:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-@method(
-    "held",
-    title="TapWeight with faults",
-    paper="none",
-    published=(),
-    cost="that of tapweight",
-    section="tapweight",
-    options=TriLevelSettings,
-    learns=True,
-)
-def held(settings: Settings) -> list[Stage]:
-    """TapWeight's stages, the first with faults."""
-    from methods.stages.finetune import FineTune
-    from methods.stages.trilevel import TriLevel
+class HeldTriLevel(TriLevel):
+    """TapWeight's three levels with faults."""
 
-    class HeldTriLevel(TriLevel):
-        def run(self, problem: Problem, start: Weights, context: Context) -> StageResult:
-            if folder := os.environ.get(FOLDER):
-                context = Held(context, problem.spec.seed, Path(folder))
-            return super().run(problem, start, context)
+    def run(self, problem: Problem, start: Weights, context: Context) -> StageResult:
+        if folder := os.environ.get(FOLDER):
+            context = Held(context, problem.spec.seed, Path(folder))
+        return super().run(problem, start, context)
 
-    return [HeldTriLevel(settings.continued, settings.own(TriLevelSettings)), FineTune(settings.finetune)]
+
+def stages(settings: Settings) -> list[Stage]:
+    """Those of the method: TapWeight's, the first with faults."""
+    three_levels = HeldTriLevel(settings.continued, settings.own(TriLevelSettings), "val")
+    return [three_levels, FineTune(settings.finetune)]

@@ -121,6 +121,7 @@ def test_a_shared_stage_that_fails(cluster: DevCluster, tmp_path: Path, bench_ho
     entries = submission.content().groups
     (start,) = (entry.jobs[0] for entry in entries.values() if entry.jobs[0].startswith("start-"))
     obstacle = bench_home / "artifacts" / start
+    obstacle.parent.mkdir(exist_ok=True)
     obstacle.write_text("")  # a file where the stage makes its folder
     subprocess.run(["scontrol", "release", *(array.job_id for array in submission.content().arrays)], check=True)
     text = until(out, lambda text: "in the queue:" not in text)

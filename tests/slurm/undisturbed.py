@@ -27,6 +27,18 @@ REQUEST = [
     "--methods", "held", "--tasks", "analytic:isotropic", "--protocol", "smoke",
     "--set", "start.steps=2", "--set", f"continued.steps={STEPS}", "--set", "finetune.epochs=1",
 ]  # fmt: skip
+METHOD = """
+from methods.method import method
+from methods.settings import TriLevelSettings
+
+options = {"section": "tapweight", "options": TriLevelSettings, "learns": True}
+
+@method("held", title="TapWeight with faults", paper="none", published=(), cost="1", **options)
+def held(settings):
+    from tests.slurm.held import stages
+
+    return stages(settings)
+"""
 
 
 def until(condition: Callable[[], object], what: str) -> None:
@@ -105,6 +117,11 @@ class Sweep:
             [job.title for group in one.content().groups for job in one.jobs(group)] for one in Submission.all(self.out)
         ]
 
+    def _noted(self, seed: int) -> list[list[str]]:
+        """Process, its parent and the step, for each step that a cell began."""
+        path = self.told / f"{seed}.steps"
+        return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
     def undisturbed(self, seeds: int) -> None:
         """Check that there is a record of each cell, the same to the bit as without a fault, and no failure."""
         found = scan(self.out)
@@ -122,7 +139,7 @@ class Sweep:
 def sweeping(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sweep]:
     """A sweep below ``folder`` whose jobs save a checkpoint after every step."""
     (folder / "told").mkdir()
-    with distribution(folder / "site", "[bench.methods]\nheld = tests.slurm.held"):
+    with distribution(folder / "site", "[bench.methods]\nheld = held_method", held_method=METHOD):
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder / "site"), str(ROOT)]))
         monkeypatch.delenv(held.FOLDER, raising=False)
         _alone(os.environ["BENCH_HOME"])
