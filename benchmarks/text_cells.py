@@ -65,6 +65,7 @@ class Planner:
         self.rules, self.steps = rules, steps
         self.known: dict[str, float] = {}
         self.scoring: dict[str, float] = {}
+        self.problems: dict[tuple[str, int], Any] = {}
 
     def cell(self, method: str, task: str) -> tuple[float, float]:
         """Return the CPU seconds of the start and those of all other stages."""
@@ -130,8 +131,11 @@ class Planner:
         return self.scoring[task]
 
     def problem(self, planned: Chain, link: Link) -> Any:
-        """Return the problem of a stage."""
-        return BACKBONES.get(BACKBONE).build(link.spec, planned.resolved.settings, "cpu")[0]
+        """Return the problem of a stage, loaded once: all methods must have one set of data settings."""
+        name = link.spec.task.id, link.spec.seed
+        if name not in self.problems:
+            self.problems[name] = BACKBONES.get(BACKBONE).build(link.spec, planned.resolved.settings, "cpu")[0]
+        return self.problems[name]
 
 
 def main() -> None:
