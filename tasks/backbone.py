@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from tasks.info import TaskInfo
@@ -53,14 +54,24 @@ class Build(Protocol):
     def __call__(self, spec: ProblemSpec, settings: TaskSettings, device: str) -> tuple[Problem, TestKey]: ...
 
 
+class ReadWeights(Protocol):
+    """Read weights that others trained into an encoder for the tasks of a prepared suite, to see whether they fit.
+
+    Raises RequestError if they do not.
+    """
+
+    def __call__(self, path: Path, suite: str, settings: TaskSettings) -> None: ...
+
+
 @dataclass(frozen=True)
 class Backbone:
     """An entry of the registry ``tasks.BACKBONES``."""
 
     name: str
     title: str
-    modality: str  # "image", later "graph" and "text"
-    inputs: str  # kind of task it reads: "molecule", later "text"
+    modality: str  # "image", "graph" or "text"
+    inputs: str  # kind of task it reads: "molecule" or "text"
     prepare: Prepare
     describe: Describe
     build: Build
+    read_weights: ReadWeights | None = None  # none: no published weights of it are known by name

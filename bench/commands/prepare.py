@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from bench.errors import RequestError
 from bench.files import home
@@ -12,11 +13,12 @@ from bench.plan import Pair, pairs, parse_backbones, parse_methods
 from bench.protocol import Protocol
 from bench.protocol_files import load
 from methods import METHODS
+from methods.settings import Settings
 from slurm.executor import available_threads
 from tasks import BACKBONES
 from tasks.catalogue import expand
 from tasks.info import TaskInfo
-from tasks.text.pretrained import MODELS, prepare_model
+from tasks.pretrained import MODELS, prepare_model
 
 
 def say(line: str) -> None:
@@ -74,4 +76,13 @@ def prepare_pairs(
             starts = [rules.resolve(METHODS.get(name), task, backbone).settings.start for name, task, _ in members]
             for model in dict.fromkeys(start.checkpoint for start in starts if start.kind == "checkpoint"):
                 if download and model in MODELS:
-                    say(f"{model}: {prepare_model(model, first.suite, settings.text, mirror=mirror)}")
+                    say(f"{model}: {_fetch(model, backbone, first.suite, settings, mirror)}")
+
+
+def _fetch(model: str, backbone: str, suite: str, settings: Settings, mirror: str | None) -> Path:
+    read = BACKBONES.get(backbone).read_weights
+    if read is None or MODELS[model].backbone != backbone:
+        raise RequestError(
+            f"start.checkpoint: expected weights for {backbone}, got {model}, which are for {MODELS[model].backbone}"
+        )
+    return prepare_model(model, lambda path: read(path, suite, settings), mirror=mirror)

@@ -13,7 +13,7 @@ from bench.errors import NotPreparedError
 from bench.files import digest
 from methods.settings import ContinuedSettings, StartSettings
 from methods.stage import Context, Stage, StageResult, Weights, corpus_key
-from tasks.text.pretrained import model_path
+from tasks.pretrained import MODELS, model_path
 
 if TYPE_CHECKING:
     from tasks.problem import Problem
@@ -106,9 +106,9 @@ class FromCheckpoint(Start):
         if not self.settings.checkpoint or not path.exists():
             raise NotPreparedError(
                 "start.checkpoint: expected the ImageMol weights (ImageMol.pth.tar, linked from the ImageMol "
-                "repository's README), for graphs a file that tasks/graph/published.yaml lists, for text the folder of "
-                f"a saved model such as roberta-base, got {self.settings.checkpoint or 'no path'!r}; download it and "
-                "pass --set start.checkpoint=PATH, or choose --protocol small, which pretrains its own"
+                "repository's README), for graphs those of a GIN, for text the folder of a saved model, or one of "
+                f"{', '.join(MODELS)}, which `prepare` fetches; got {self.settings.checkpoint or 'no path'!r}; pass "
+                "--set start.checkpoint=PATH, or choose --protocol small, which pretrains its own"
             )
         return path
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import RequestError
@@ -105,6 +106,16 @@ def build(spec: ProblemSpec, settings: TaskSettings, device: str) -> tuple[Probl
     return GraphProblem(spec, settings, device, {"corpus": corpus, "task": inputs}, examples, facts), key
 
 
+def read_weights(path: Path, suite: str, settings: TaskSettings) -> None:
+    """Read a state dict; raises RequestError if it does not fit."""
+    from tasks.graph.checkpoint import load_by_name
+    from tasks.graph.gin import build_gin
+    from tasks.randomness import generator
+
+    graph = settings.graph
+    load_by_name(build_gin(graph.features, graph.layers, graph.width, graph.dropout, generator(0, "weights")), path)
+
+
 def _corpus_molecules(pool: Corpus, settings: TaskSettings) -> list[str]:
     """Return the molecules of the corpus that become graphs: a random part, since the corpus is sorted by source."""
     import torch
@@ -147,5 +158,6 @@ BACKBONES.register(NAME)(
         prepare=prepare,
         describe=describe,
         build=build,
+        read_weights=read_weights,
     )
 )

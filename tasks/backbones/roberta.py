@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import RequestError
@@ -147,6 +148,17 @@ def build(spec: ProblemSpec, settings: TaskSettings, device: str) -> tuple[Probl
     return TextProblem(spec, settings, device, tokenizer, sources, examples, facts), key
 
 
+def read_weights(path: Path, suite: str, settings: TaskSettings) -> None:
+    """Read the folder of a saved model; raises RequestError if it, or its tokenizer, does not fit."""
+    from tasks.text.corpus import describe_corpus
+    from tasks.text.encoder import build_encoder, load_encoder
+    from tasks.text.tokenizer import load_tokenizer
+
+    text = settings.text
+    tokenizer = load_tokenizer(text, describe_corpus(suites()[suite], text)["checksum"], suite=suite)
+    load_encoder(path, build_encoder(architecture(text, tokenizer.vocabulary), 0), tokenizer)
+
+
 def _sources(task: TaskInfo, table: TextTable) -> dict[str, tuple[str, ...]]:
     """Return the unlabelled texts of a task by the name of their source."""
     from tasks.text.corpus import domain_text, own_text
@@ -182,5 +194,6 @@ BACKBONES.register(NAME)(
         prepare=prepare,
         describe=describe,
         build=build,
+        read_weights=read_weights,
     )
 )

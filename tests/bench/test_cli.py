@@ -73,7 +73,20 @@ def test_looking_loads_nothing_heavy(tmp_path: Path) -> None:
 def test_no_command_prints_the_help() -> None:
     result = bench()
     assert result.code == 0
-    for command in ("run", "plan", "list", "show", "prepare", "status", "report", "clean"):
+    for command in (
+        "run",
+        "plan",
+        "list",
+        "show",
+        "prepare",
+        "status",
+        "report",
+        "clean",
+        "logs",
+        "cancel",
+        "compare",
+        "slurm",
+    ):
         assert f" {command} " in result.out
 
 

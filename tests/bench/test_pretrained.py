@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,10 +21,10 @@ from bench.files import home
 from bench.protocol_files import load
 from methods import METHODS
 from methods.stage import Uninterrupted
-from tasks import BACKBONES
+from tasks import BACKBONES, pretrained
 from tasks.backbones.roberta import architecture, describe
 from tasks.catalogue import get, suites
-from tasks.text import pretrained
+from tasks.graph.gin import build_gin
 from tasks.text.corpus import describe_corpus
 from tasks.text.tokenizer import load_tokenizer
 
@@ -31,6 +32,7 @@ from tasks.text.tokenizer import load_tokenizer
 SMALL = ("text.tokenizer=own", "text.vocabulary=400", "text.sentences=1200", "text.layers=1", "text.width=16",
          "text.heads=2")  # fmt: skip
 TASK = "demo:mood"
+FILES = pretrained.MODELS["roberta-base"].files
 
 
 @pytest.fixture
@@ -69,10 +71,14 @@ def asked(published: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Noted, directory=str(published))) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
-        monkeypatch.setitem(pretrained.MODELS, "roberta-base", f"http://127.0.0.1:{server.server_port}")
+        publish(monkeypatch, f"http://127.0.0.1:{server.server_port}")
         yield found
         server.shutdown()
         thread.join()
+
+
+def publish(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setitem(pretrained.MODELS, "roberta-base", replace(pretrained.MODELS["roberta-base"], url=url))
 
 
 def settings() -> Any:
@@ -82,13 +88,13 @@ def settings() -> Any:
 def test_prepare_fetches_it_once_and_a_run_starts_from_it(
     asked: list[str], published: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    prepare_tasks(TASK, "paper", SMALL, None, 1)
-    assert sorted(asked) == sorted(pretrained.FILES)
+    prepare_tasks(TASK, "finetune", "paper", SMALL, None, 1, None)
+    assert sorted(asked) == sorted(FILES)
     folder = home() / "models" / "roberta-base"
     assert f"roberta-base: {folder}\n" in capsys.readouterr().err
-    assert {path.name for path in folder.iterdir()} == {*pretrained.FILES, pretrained.VERIFIED}
-    prepare_tasks(TASK, "paper", SMALL, None, 1)
-    assert len(asked) == len(pretrained.FILES), "it is there"
+    assert {path.name for path in folder.iterdir()} == {*FILES, pretrained.VERIFIED}
+    prepare_tasks(TASK, "finetune", "paper", SMALL, None, 1, None)
+    assert len(asked) == len(FILES), "it is there"
     cell = chain.build("finetune", TASK, "roberta", 0, load("paper", SMALL))
     by_path = chain.build("finetune", TASK, "roberta", 0, load("paper", (*SMALL, f"start.checkpoint={folder}")))
     assert cell.cell.identity == by_path.cell.identity
@@ -112,21 +118,21 @@ def test_without_a_network_one_line_names_the_files_and_the_setting(
     published: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setitem(pretrained.MODELS, "roberta-base", "http://127.0.0.1:9")  # nobody answers there
+    publish(monkeypatch, "http://127.0.0.1:9")  # nobody answers there
     with pytest.raises(NotPreparedError) as caught:
-        prepare_tasks(TASK, "paper", SMALL, None, 1)
+        prepare_tasks(TASK, "finetune", "paper", SMALL, None, 1, None)
     message = str(caught.value)
     assert "\n" not in message
-    for part in (*pretrained.FILES, "http://127.0.0.1:9", "--set start.checkpoint=FOLDER", "config.json not found"):
+    for part in (*FILES, "http://127.0.0.1:9", "--set start.checkpoint=FOLDER", "config.json not found"):
         assert part in message
-    prepare_tasks(TASK, "paper", (*SMALL, f"start.checkpoint={published}"), None, 1)
+    prepare_tasks(TASK, "finetune", "paper", (*SMALL, f"start.checkpoint={published}"), None, 1, None)
 
 
 def test_a_mirror_is_asked_first(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(pretrained.MODELS, "roberta-base", "http://127.0.0.1:9")
+    publish(monkeypatch, "http://127.0.0.1:9")
     (tmp_path / "mirror" / "models").mkdir(parents=True)
     published.rename(tmp_path / "mirror" / "models" / "roberta-base")
-    prepare_tasks(TASK, "paper", SMALL, str(tmp_path / "mirror"), 1)
+    prepare_tasks(TASK, "finetune", "paper", SMALL, str(tmp_path / "mirror"), 1, None)
     assert pretrained.model_path("roberta-base") == home() / "models" / "roberta-base"
 
 
@@ -135,12 +141,12 @@ def test_what_does_not_load_is_not_taken(asked: list[str], published: Path) -> N
     whole = weights.read_bytes()
     weights.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(RequestError, match=r"to fetch roberta-base anew, remove .*models/roberta-base"):
-        prepare_tasks(TASK, "paper", SMALL, None, 1)
+        prepare_tasks(TASK, "finetune", "paper", SMALL, None, 1, None)
     with pytest.raises(NotPreparedError):
         pretrained.model_path("roberta-base")
     (home() / "models" / "roberta-base" / "model.safetensors").unlink()
     weights.write_bytes(whole)
-    prepare_tasks(TASK, "paper", SMALL, None, 1)
+    prepare_tasks(TASK, "finetune", "paper", SMALL, None, 1, None)
     assert pretrained.model_path("roberta-base").is_dir()
 
 
@@ -149,3 +155,19 @@ def test_a_folder_of_that_name_is_a_folder(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "roberta-base").mkdir()
     assert pretrained.model_path("roberta-base") == Path("roberta-base")
     assert pretrained.model_path("elsewhere/x") == Path("elsewhere/x")
+
+
+def test_weights_of_graphs_are_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = ("graph.width=8", "graph.layers=2", "graph.molecules=20", "start.kind=checkpoint")
+    named = (*small, "start.checkpoint=gin-attrmask")
+    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
+    target = tmp_path / "mirror" / "models" / "gin-attrmask" / "masking.pth"
+    target.parent.mkdir(parents=True)
+    made = build_gin("published", 2, 8, 0.0, torch.Generator().manual_seed(1))
+    torch.save({f"gnn.{name}": tensor for name, tensor in made.state_dict().items()}, target)
+    prepare_tasks("demo:rings-graph", "finetune", "smoke", named, str(tmp_path / "mirror"), 1, None)
+    path = pretrained.model_path("gin-attrmask")
+    assert path == home() / "models" / "gin-attrmask" / "masking.pth"
+    assert path.read_bytes() == target.read_bytes()
+    with pytest.raises(RequestError, match="expected weights for resnet18, got gin-attrmask, which are for gin"):
+        prepare_tasks("demo:rings", "finetune", "smoke", named, None, 1, None)

@@ -19,7 +19,7 @@ from bench.protocol import Protocol, Resolved, parse
 from bench.protocol_files import load
 from methods import METHODS
 from methods.method import BACKBONES
-from methods.settings import TriLevelSettings
+from methods.settings import COMPLETE, TriLevelSettings
 from tasks.catalogue import get, suites
 
 TASKS = [task for suite in suites().values() for task in suite.tasks]
@@ -232,7 +232,7 @@ def test_show_prints_every_value_with_its_origin() -> None:
     lines = describe(["protocol", "paper"], "tapweight", "qm7", ["finetune.batch=7"]).splitlines()[2:]
     shown = {line.split()[0]: line for line in lines}
     resolved = resolve(load("paper", ["finetune.batch=7"]), task="qm7")
-    values = resolved.settings.model_dump(mode="json")
+    values = resolved.settings.model_dump(mode="json", context=COMPLETE)
     values["tapweight"] = values.pop("method")
     assert set(shown) == set(flat(values))
     for key, value in flat(values).items():

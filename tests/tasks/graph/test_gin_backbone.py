@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 
 from bench.errors import NotPreparedError, RequestError
 from methods import METHODS
@@ -162,17 +161,6 @@ def test_a_checkpoint_gives_the_encoder_its_weights_and_leaves_heads_fresh(tmp_p
     fresh, own = made.load_heads(tmp_path / "weights.pth").state_dict(), made.objective_heads().state_dict()
     assert all(torch.equal(tensor, own[name]) for name, tensor in fresh.items())
     assert any(not torch.equal(tensor, own[name]) for name, tensor in heads.state_dict().items())
-
-
-def test_published_weights_are_of_methods_that_there_are() -> None:
-    entries = yaml.safe_load((Path(gin.__file__).parents[1] / "graph" / "published.yaml").read_text(encoding="utf-8"))
-    assert {entry["method"] for entry in entries} == OWN
-    for entry in entries:
-        assert set(entry) - {"archive", "folder"} == {"name", "method", "paper", "trained_on", "url", "file", "sure"}
-        assert METHODS.get(entry["method"]).paper.startswith(("Strategies", "GraphMVP"))
-        assert entry["paper"].split("arXiv ")[1][:10] in METHODS.get(entry["method"]).paper
-        assert entry["url"].startswith("https://")
-        assert entry["url"].endswith(entry["file"]) or "archive" in entry
 
 
 def test_graph_methods_name_objectives_that_there_are() -> None:
