@@ -85,6 +85,10 @@ class Problem(ABC):
     def objective_heads(self) -> nn.ModuleDict:
         """Return fresh heads of the objectives, initialised from the seed."""
 
+    def slow_parts(self, heads: nn.ModuleDict) -> Mapping[nn.Module, float]:
+        """Return the parts of the heads whose learning rate is a share of the encoder's, with that share."""
+        return {}
+
     @abstractmethod
     def objective_terms(
         self, encoder: nn.Module, heads: nn.ModuleDict, batch: Batch, idle: Collection[str] = ()

@@ -64,7 +64,8 @@ class Pretraining:
         self.heads = problem.objective_heads()
         restored(self.heads, start["heads"])
         parameters = [*self.encoder.parameters(), *self.heads.parameters()]
-        self.optimiser = optimisers.build(parameters, settings.optimiser)
+        slow = {p: share for module, share in problem.slow_parts(self.heads).items() for p in module.parameters()}
+        self.optimiser = optimisers.build(parameters, settings.optimiser, slow)
 
     def parts(self) -> dict[str, Stateful]:
         """Return what a checkpoint holds of the body."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -14,21 +14,25 @@ from methods.settings import OptimiserSettings
 STEP_DROPS, STEP_FACTOR = 30, 0.9  # the released StepLR(100, 0.9) at 3,000 steps, kept in proportion elsewhere
 
 
-def build(parameters: Iterable[nn.Parameter], settings: OptimiserSettings) -> torch.optim.Optimizer:
+def build(
+    parameters: Iterable[nn.Parameter], settings: OptimiserSettings, slow: Mapping[nn.Parameter, float] | None = None
+) -> torch.optim.Optimizer:
     """Return the optimiser that ``settings`` names.
 
-    Biases and the parameters of normalisations are those with fewer than two dimensions.
+    Biases and the parameters of normalisations are those with fewer than two dimensions. ``slow`` gives the
+    parameters whose learning rate is a share of the others', with that share.
     """
-    groups: list[dict[str, Any]] = [{"params": list(parameters), "weight_decay": settings.weight_decay}]
-    if not settings.decay_norms:
-        every = groups[0]["params"]
-        groups = [
-            {"params": [p for p in every if p.ndim >= 2], "weight_decay": settings.weight_decay},
-            {"params": [p for p in every if p.ndim < 2], "weight_decay": 0.0},
-        ]
+    groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
+    for parameter in parameters:
+        decays = settings.decay_norms or parameter.ndim >= 2
+        groups.setdefault((decays, (slow or {}).get(parameter, 1.0)), []).append(parameter)
+    listed: list[dict[str, Any]] = [
+        {"params": members, "weight_decay": settings.weight_decay if decays else 0.0, "share": share}
+        for (decays, share), members in groups.items()
+    ]
     if settings.name == "sgd":
-        return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
-    return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas, eps=settings.eps)
+        return torch.optim.SGD(listed, lr=settings.lr, momentum=settings.momentum)
+    return torch.optim.AdamW(listed, lr=settings.lr, betas=settings.betas, eps=settings.eps)
 
 
 def factor(schedule: str, step: int, steps: int, warmup: float = 0.0) -> float:
@@ -53,7 +57,7 @@ def apply(optimiser: torch.optim.Optimizer, settings: OptimiserSettings, step: i
     """Set the learning rate of step ``step``, clip the gradient, move the parameters, clear the gradient."""
     rate = settings.lr * factor(settings.schedule, step, steps, settings.warmup)
     for group in optimiser.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["share"]
     if settings.clip is not None:
         nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], settings.clip)
     optimiser.step()

@@ -112,6 +112,12 @@ class GraphProblem(Problem):
             heads["planted"] = linear(graph.width, self.spec.corpus["planted_classes"], draws["planted"])
         return nn.ModuleDict(heads).to(self.device)
 
+    def slow_parts(self, heads: nn.ModuleDict) -> Mapping[nn.Module, float]:
+        """Return SchNet and the way from its features to the graph's (GraphMVP's released settings)."""
+        head, rate = heads["graphmvp-generative"], self._graph.conformer_rate
+        assert isinstance(head, objectives.GenerativeHead)
+        return {} if rate == 1 else {heads["conformer"]: rate, head.from_conformer: rate}
+
     def objective_terms(
         self, encoder: nn.Module, heads: nn.ModuleDict, batch: Batch, idle: Collection[str] = ()
     ) -> list[Tensor]:

@@ -107,3 +107,14 @@ def test_what_was_added_is_in_a_key_only_where_it_is_set() -> None:
 def test_wrong_values_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         OptimiserSettings.model_validate(PLAIN | wrong)
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_slow_parameters_move_by_a_share_of_the_rate(name: str) -> None:
+    settings = OptimiserSettings.model_validate(PLAIN | {"name": name, "weight_decay": 0.0})
+    fast, slow = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(2, 2))
+    optimiser = optimisers.build([fast, slow], settings, {slow: 0.1})
+    (fast.sum() + slow.sum()).backward()
+    optimisers.apply(optimiser, settings, 0, 10)
+    assert torch.allclose(1 - slow.detach(), (1 - fast.detach()) / 10)
+    assert (fast != 1).all()
