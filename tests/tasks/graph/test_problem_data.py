@@ -235,3 +235,15 @@ def test_facts_count_molecules_and_conformers_that_failed(made: GraphProblem) ->
         "unlabelled": {"corpus": len(CORPUS), "task": 10},
         "conformer_failures": {"corpus": {"too large": 1}, "task": {}},
     }
+
+
+def test_schnet_and_the_way_back_from_it_may_be_slower() -> None:
+    made, _ = problem()
+    assert made.slow_parts(made.objective_heads()) == {}
+    slow, _ = problem(conformer_rate=0.1)
+    heads = slow.objective_heads()
+    parts = slow.slow_parts(heads)
+    assert set(parts.values()) == {0.1}
+    shares = {name for name, p in heads.named_parameters() if any(p is q for part in parts for q in part.parameters())}
+    expected = ("conformer.", "graphmvp-generative.from_conformer.")
+    assert shares == {name for name, _ in heads.named_parameters() if name.startswith(expected)}
