@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import artifacts, memory, provenance, records
+from bench.chain import backbone_for
 from bench.errors import BenchError, RequestError
 from bench.files import home
 from bench.out_of_memory import in_parts_that_fit
@@ -95,6 +96,7 @@ def measure(work: Work, protocol: Mapping[str, Any]) -> Record:
         higher_is_better=planned.task.higher_is_better,
         marks=protocol["marks"],
         paired=planned.task.paired,
+        start=planned.start.origin,
         control_of=planned.method.control_of,
         published=BACKBONES.get(planned.cell.backbone).modality in planned.method.published,
         scores=scores,
@@ -190,6 +192,8 @@ def _scores(problem: Problem, model: Model, key: TestKey) -> dict[str, dict[str,
 def _command(cell: Cell, protocol: Mapping[str, Any]) -> str:
     words = ["python", "-m", "bench", "run", "--methods", cell.method, "--tasks", cell.task, "--seeds", str(cell.seed)]
     words += ["--protocol", protocol["name"]]
+    if cell.backbone != backbone_for(METHODS.get(cell.method), get(cell.task)):
+        words += ["--backbone", cell.backbone]
     for key, value in protocol["assignments"].items():
         words += ["--set", f"{key}={json.dumps(value)}"]
     return shlex.join(words)

@@ -14,6 +14,7 @@ from bench.records import FORMAT, Cell
 from methods import METHODS
 from methods.method import Method
 from methods.stage import Stage
+from methods.stages.start import Start
 from tasks import BACKBONES
 from tasks.catalogue import get
 from tasks.info import TaskInfo
@@ -46,6 +47,13 @@ class Chain:
     spec: ProblemSpec
     resolved: Resolved
     links: tuple[Link, ...]
+
+    @property
+    def start(self) -> Start:
+        """The stage that makes the weights which all methods share."""
+        first = self.links[0].stage
+        assert isinstance(first, Start)
+        return first
 
     def request(self) -> dict[str, Any]:
         """The part of a job's payload that names the cell."""

@@ -88,6 +88,7 @@ class Record(Cell):
     higher_is_better: bool
     marks: bool  # whether the protocol supports significance marks at all (smoke does not)
     paired: bool = False  # whether the seed draws the split too, so that scores are compared in pairs by seed
+    start: str = ""  # where the weights come from that the first stage of all hands on
     control_of: str | None = None  # for a null control: the method whose weights it is the null of
     published: bool = True  # whether a paper evaluates the method on the modality of the backbone; else ours
     scores: dict[str, dict[str, dict[str, float]]]  # read-out -> "val" or "test" -> metric -> value, metric units

@@ -61,8 +61,8 @@ class StartSettings(Grown):
 
     added = ("objectives",)
 
-    kind: Literal["pretrain", "checkpoint"]  # train once from scratch, or read an ImageMol-style file
-    checkpoint: str = ""  # its path; enters identities as the checksum of the file
+    kind: Literal["pretrain", "checkpoint", "random"]  # train once from scratch, read others' weights, or neither
+    checkpoint: str = ""  # its path, or the name of published weights; enters identities as the checksum of the file
     seed: int = 0
     steps: int = Field(gt=0, default=1)
     batch: int = Field(gt=0, default=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -28,7 +28,7 @@ class Shift:
 
     A job whose process dies is tried again until it has died ``MAX_DEATHS`` times, on any machine; then
     :attr:`Job.on_failure` is told. A job that raises is not tried again. ``payload["deaths"]`` tells a job
-    how often it died before.
+    how often its process died here before, while this array task lived: perhaps for want of memory.
 
     Parameters
     ----------
@@ -50,6 +50,7 @@ class Shift:
         self._crew = Crew(threads, self.logs)
         self._held: dict[str, Claim] = {}
         self._again: list[Claim] = []
+        self._deaths: Counter[str] = Counter()  # of processes here: what a lost node ends says nothing of memory
         self._asked = False
         self._told: float | None = None  # when the workers were asked
         self._looked = self._beaten = float("-inf")
@@ -128,7 +129,7 @@ class Shift:
                 self._give_up(Outcome(job, False, reason, tail(self.logs / f"{job.id}.log"), died=True))
                 continue
             _say(f"start  {job.title}" + (f" (died {claim.deaths} times before)" if claim.deaths else ""))
-            self._crew.idle().start(replace(job, payload={**job.payload, "deaths": claim.deaths}), self.threads)
+            self._crew.idle().start(replace(job, payload={**job.payload, "deaths": self._deaths[job.id]}), self.threads)
 
     def _next(self) -> Claim | None:
         """Return the claim on a job that is to run now; jobs that others hold go to the end of the row."""
@@ -169,6 +170,7 @@ class Shift:
             self.interrupted = self._asked = True  # a scheduler signals all processes, perhaps not this one first
         elif outcome.died:
             self.claims.died(claim)
+            self._deaths[job.id] += 1
             _say(f"died   {job.title}: {outcome.reason}")
             if claim.deaths >= MAX_DEATHS:
                 reason = f"died {claim.deaths} times, the last time: {outcome.reason}"

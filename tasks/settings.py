@@ -90,7 +90,9 @@ class GraphSettings(Section):
     schnet_interactions: int = Field(ge=1)
     schnet_gaussians: int = Field(ge=2)
     cutoff: float = Field(gt=0, default=10.0)  # angstrom
-    conformer_rate: float = Field(gt=0, default=1.0)  # of SchNet and the way back from it: learning rate over the encoder's
+    conformer_rate: float = Field(
+        gt=0, default=1.0
+    )  # of SchNet and the way back from it: learning rate over the encoder's
 
     @model_validator(mode="after")
     def _overlapping(self) -> GraphSettings:

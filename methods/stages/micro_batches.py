@@ -66,7 +66,7 @@ class _Parted(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         """Return the encoder's output for the whole batch."""
         parts = self._cut(inputs)
-        if len(parts) == 1:
+        if len(parts) <= 1:
             return self._whole(*inputs)
         buffers = dict(self.named_buffers())
         before = {name: buffer.clone() for name, buffer in buffers.items()}  # of every part

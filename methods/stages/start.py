@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import NotPreparedError
+from bench.errors import NotPreparedError, RequestError
 from bench.files import digest
 from methods.settings import ContinuedSettings, StartSettings
 from methods.stage import Context, Stage, StageResult, Weights, corpus_key
@@ -27,10 +27,20 @@ def start_stage(settings: StartSettings, objectives: Mapping[str, float] | None 
     """Return the stage that makes the starting weights which ``settings`` describe.
 
     ``objectives`` are those that it trains on, if it trains, with their weights; none: those of ``settings``.
+
+    Raises
+    ------
+    RequestError: if there are such objectives and the start is random.
     """
     if settings.kind == "pretrain":
         return FromScratch(settings, objectives or settings.weights)
-    return FromCheckpoint(settings)
+    if settings.kind == "checkpoint":
+        return FromCheckpoint(settings)
+    if objectives:
+        raise RequestError(
+            "start.kind: expected pretrain or checkpoint, as the method is a pretraining of its own, got random"
+        )
+    return Random(settings)
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,11 @@ class Start(Stage):
     settings: StartSettings
     name = "start"
     shared = True
+
+    @property
+    def origin(self) -> str:
+        """Where the weights come from, for the record."""
+        return "pretrained by this benchmark"
 
     def subject(self, spec: ProblemSpec) -> ProblemSpec:
         return replace(spec, seed=self.settings.seed)
@@ -84,6 +99,10 @@ class FromCheckpoint(Start):
     Objective heads are those of the checkpoint where it holds any, else fresh.
     """
 
+    @property
+    def origin(self) -> str:
+        return f"published weights, {Path(self.settings.checkpoint).name}"
+
     def check(self) -> None:
         self._path()
 
@@ -111,6 +130,25 @@ class FromCheckpoint(Start):
                 "--set start.checkpoint=PATH, or choose --protocol small, which pretrains its own"
             )
         return path
+
+
+class Random(Start):
+    """Weights as they are drawn from the seed: nothing is trained."""
+
+    @property
+    def origin(self) -> str:
+        return "random"
+
+    def key(self, spec: ProblemSpec) -> Mapping[str, Any]:
+        return {name: corpus_key(spec)[name] for name in ("backbone", "encoder", "objectives")} | {
+            "seed": self.settings.seed
+        }
+
+    def run(self, problem: Problem, start: Weights, context: Context) -> StageResult:
+        """Ignore ``start``: there is nothing before."""
+        from methods.stages.common import copy_state
+
+        return StageResult({"encoder": copy_state(problem.encoder()), "heads": copy_state(problem.objective_heads())})
 
 
 @lru_cache(maxsize=8)

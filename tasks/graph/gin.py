@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -76,6 +78,18 @@ class Gin(nn.Module, ABC):
                 states = torch.relu(states)
             states = nn.functional.dropout(states, self.dropout, self.training)
         return states
+
+    def cut(self, count: int, atoms: Tensor, bonds: Tensor, ends: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield what :meth:`forward` reads in up to ``count`` parts of about as many atoms, between molecules."""
+        low, high = ends.long().aminmax(dim=0)
+        steps = torch.zeros(len(atoms) + 2, dtype=torch.long, device=ends.device)
+        steps.index_add_(0, low + 1, torch.ones_like(low)).index_add_(0, high + 1, -torch.ones_like(high))
+        places = (steps[: len(atoms) + 1].cumsum(0) == 0).nonzero()[:, 0]  # before which atoms no bond is cut
+        wanted = torch.linspace(0, len(atoms), count + 1, device=ends.device)
+        chosen = places[torch.searchsorted(places, wanted)].unique().tolist()
+        for first, last in pairwise(chosen):
+            inside = (low >= first) & (low < last)
+            yield atoms[first:last], bonds[inside], ends[:, inside] - first
 
     def pool(self, states: Tensor, molecule: Tensor, count: int) -> Tensor:
         """Return the mean over the atoms of each molecule, see :func:`mean_by_molecule`."""
