@@ -25,7 +25,8 @@ def test_a_record_says_where_its_weights_come_from(tmp_path: Path) -> None:
     assert short.run(tmp_path / "random", "finetune", assignments=RANDOM)[0].ok
     cell = short.built("finetune")
     problem, _ = BACKBONES.get("resnet18").build(cell.spec, cell.resolved.settings, "cpu")
-    save_file(problem.encoder().state_dict(), tmp_path / "others.safetensors")
+    weights = {name: tensor.contiguous() for name, tensor in problem.encoder().state_dict().items()}
+    save_file(weights, tmp_path / "others.safetensors")
     given = ("start.kind=checkpoint", f"start.checkpoint={tmp_path / 'others.safetensors'}")
     assert short.run(tmp_path / "others", "finetune", assignments=given)[0].ok
     found = {name: scan(tmp_path / name).records[0].start for name in ("own", "random", "others")}
