@@ -49,7 +49,7 @@ def test_modules_and_objects_of_other_distributions_are_found(tmp_path: Path) ->
         assert "Their suite" in bench("list", "suites").out
         assert "theirs:logp" in bench("list", "tasks").out
         assert "Someone 2025" in bench("show", "theirs").out
-        assert BACKBONES.names() == ["analytic", "llama", "resnet18", "roberta"]
+        assert BACKBONES.names() == ["analytic", "gin", "llama", "resnet18", "roberta"]
         assert run(tmp_path / "run", methods="theirs", tasks="theirs").code == 0
     assert "Their method" not in bench("list", "methods").out
 

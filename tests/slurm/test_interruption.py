@@ -60,8 +60,8 @@ def test_a_signal_is_a_request(listening: None, number: int) -> None:
 
 def test_a_signal_that_is_held_back_comes_with_listening(listening: None) -> None:
     with interruption.held_back():
-        os.kill(os.getpid(), signal.SIGUSR2)
-        os.kill(os.getpid(), signal.SIGTERM)
+        for number in interruption.SIGNALS:  # to this thread: one to the process could go to another
+            signal.pthread_kill(threading.get_ident(), number)
         assert not interruption.requested()
         interruption.listen()
         assert interruption.requested()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,16 @@ TASK = get("demo:rings-graph")
 OWN = {"attrmask", "contextpred", "graphmvp", "graphmvp-g", "graphmvp-c"}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache that no other test has filled."""
+    with pytest.MonkeyPatch.context() as during:
+        during.setenv("BENCH_HOME", str(tmp_path_factory.mktemp("gin")))
+        yield
+
+
 @pytest.fixture(scope="module")
-def lines() -> list[str]:
+def lines(own_home: None) -> list[str]:
     found: list[str] = []
     for _ in range(2):  # idempotent
         prepare(molecule_tasks(suites()["demo"]), SETTINGS, mirror=None, download=False, workers=1, say=found.append)
