@@ -122,6 +122,10 @@ class Submission:
             for row in content["jobs"]
         ]
 
+    def has_work(self, array: str) -> bool:
+        """Whether any task of an array finds what it is to do: a launcher that is killed may not have got so far."""
+        return any(self.submitit.glob(f"{array}_*submitted.pkl"))
+
     def ended(self, job_id: str) -> bool:
         """Whether a job has run to an end in this submission, good or bad."""
         end = outcomes.read(self.out, job_id)
@@ -151,6 +155,8 @@ def launching(out: Path) -> Iterator[None]:
 def covered(out: Path) -> dict[str, list[str]]:
     """Return the jobs that arrays in the queue still have to run -> the ids of those arrays.
 
+    Arrays that a launcher was killed too early to give work to are cancelled; so call it while :func:`launching`.
+
     Raises
     ------
     RequestError: if there are submissions and Slurm cannot say what is in its queue.
@@ -174,9 +180,11 @@ def covered(out: Path) -> dict[str, list[str]]:
     jobs: dict[str, list[str]] = {}
     for name, found in arrays.items():
         submission, entry = groups[name]
-        for job_id in entry.jobs:
+        working = [array for array in found if submission.has_work(array)]
+        site.cancel([array for array in found if array not in working])
+        for job_id in entry.jobs if working else ():
             if not submission.ended(job_id):
-                jobs.setdefault(job_id, []).extend(found)
+                jobs.setdefault(job_id, []).extend(working)
     return jobs
 
 

@@ -17,14 +17,14 @@ from slurm.interruption import requested
 from tasks.problem import Problem
 
 FOLDER = "BENCH_TEST_HELD"  # environment variable: where the faults are told and the steps noted; else it is TapWeight
-STEP = 5  # at which a fault strikes: before it ends, and after steps that a checkpoint may hold
+STEP = 5  # from which on faults strike: after steps that a checkpoint may hold
 
 
 class Held:
-    """The steps of ``context``, each noted as it begins, with the fault of ``seed`` at step ``STEP``.
+    """The steps of ``context``, each noted as it begins, with the fault of ``seed`` from ``STEP`` on.
 
-    ``faults.json`` says of a seed "hold" (until ``go`` is there, or the process is asked to stop), "raise", "die" or
-    "die once".
+    ``faults.json`` says of a seed "hold" (wait until ``go`` is there, or the process is asked to stop), "raises",
+    "dies" or "dies once".
     """
 
     def __init__(self, context: Context, seed: int, folder: Path) -> None:
@@ -34,7 +34,7 @@ class Held:
         for step in self.context.steps(total, parts, examples):
             with (self.folder / f"{self.seed}.steps").open("a") as file:
                 file.write(f"{os.getpid()} {os.getppid()} {step}\n")
-            if step == STEP:
+            if step >= STEP:
                 self._strike()
             yield step
 
@@ -43,9 +43,9 @@ class Held:
         if fault == "hold":
             while not (requested() or (self.folder / "go").exists()):
                 time.sleep(0.02)
-        elif fault == "raise":
+        elif fault == "raises":
             raise ArithmeticError(f"seed {self.seed} cannot be")
-        elif fault == "die" or (fault == "die once" and not (self.folder / f"{self.seed}.died").exists()):
+        elif fault == "dies" or (fault == "dies once" and not (self.folder / f"{self.seed}.died").exists()):
             (self.folder / f"{self.seed}.died").touch()
             print(f"last words of seed {self.seed}")
             os.kill(os.getpid(), signal.SIGKILL)

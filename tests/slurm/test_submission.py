@@ -188,6 +188,19 @@ def test_arrays_of_a_launcher_that_was_killed_are_found_by_their_name(fake: Fake
     assert covered(out) == {f"cell-{n}": ["101"] for n in range(5)}
 
 
+def test_an_array_of_a_launcher_that_was_killed_before_it_gave_it_work_is_cancelled(
+    fake: FakeSlurm, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    submission = submit(out)
+    for path in submission.submitit.glob("101_*.pkl"):
+        path.unlink()  # they get their names after sbatch has answered
+    name = submission.job_name
+    fake.write("queue", f"100|N/A|RUNNING|{name('start-1')}|None\n101|1|PENDING|{name('cell')}|Dependency\n")
+    assert covered(out) == {"start-1": ["100"]}
+    assert fake.read("cancelled") == "101\n"
+
+
 def test_a_half_written_submission_covers_nothing(fake: FakeSlurm, tmp_path: Path) -> None:
     out = tmp_path / "run"
     submission = submit(out)
