@@ -21,7 +21,7 @@ def logs_of(out: Path, name: str, lines: int) -> str:
 
     Parameters
     ----------
-    name: METHOD/TASK/SEED, METHOD/TASK where one seed fits, the beginning of an identity, or a shared stage.
+    name: METHOD/TASK/SEED, such as cp/bace/0, METHOD/TASK where one seed fits, the beginning of an identity, or a shared stage.
 
     Raises
     ------
@@ -50,8 +50,11 @@ def _find(name: str, cells: Cells, others: Iterable[str]) -> str:
     """Return the id of the job that ``name`` names; raises RequestError."""
     labels: dict[str, list[str]] = {}
     for identity, cell in cells.known.items():
-        pair = f"{cell['method']}/{cell['task']}"
-        for label in (pair, f"{pair}/{cell['seed']}", f"{pair}/seed-{cell['seed']}", identity, f"cell-{identity}"):
+        named = [identity, f"cell-{identity}"]
+        for task in (cell["task"], cell["task"].partition(":")[2]):  # a bare name will do where one suite has it
+            pair = f"{cell['method']}/{task}"
+            named += [pair, f"{pair}/{cell['seed']}", f"{pair}/seed-{cell['seed']}"]
+        for label in named:
             labels.setdefault(label, []).append(f"cell-{identity}")
     for job_id in others:
         for label in (job_id, job_id.rpartition("-")[0]):
@@ -61,8 +64,9 @@ def _find(name: str, cells: Cells, others: Iterable[str]) -> str:
         names = [*others, *cells.known, *(f"cell-{identity}" for identity in cells.known)]
         fitting = list(dict.fromkeys(one for each in names if each.startswith(name) for one in labels[each]))
     if not fitting:
-        seeds = [label for label in labels if label.count("/") == 2 and "/seed-" not in label]
-        known = seeds if name.count("/") == 2 else [*others, *(label for label in labels if label.count("/") == 1)]
+        full = [label for label in labels if ":" in label]
+        seeds = [label for label in full if label.count("/") == 2 and "/seed-" not in label]
+        known = seeds if name.count("/") == 2 else [*others, *(label for label in full if label.count("/") == 1)]
         raise RequestError(f"CELL: {name!r} is not known; {nearest(name, known)}")
     if len(fitting) > 1:
         listed = ", ".join(_described(job_id, cells) for job_id in fitting[:MANY])

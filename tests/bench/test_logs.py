@@ -33,6 +33,8 @@ def out(tmp_path: Path) -> Path:
         ("cp/demo:rings/1", "cell-aaaa1111"),
         ("cp/demo:rings/seed-10", "cell-bbbb2222"),
         ("tapweight/demo:rings", "cell-cccc"),
+        ("cp/rings/1", "cell-aaaa1111"),
+        ("tapweight/rings", "cell-cccc"),
         ("aaaa1", "cell-aaaa1111"),
         ("cell-bbbb", "cell-bbbb2222"),
         ("cccc", "cell-cccc"),
