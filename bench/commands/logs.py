@@ -21,7 +21,8 @@ def logs_of(out: Path, name: str, lines: int) -> str:
 
     Parameters
     ----------
-    name: METHOD/TASK/SEED, such as cp/bace/0, METHOD/TASK where one seed fits, the beginning of an identity, or a shared stage.
+    name: METHOD/TASK/SEED, such as cp/bace/0, METHOD/TASK where one seed fits, the beginning of an identity, or a
+        shared stage.
 
     Raises
     ------
