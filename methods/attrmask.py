@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from methods.finetune import finetune
 from methods.method import method
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ PAPER = "Strategies for Pre-training Graph Neural Networks, Hu et al. 2020, arXi
 )
 def attrmask(settings: Settings) -> list[Stage]:
     """Pretraining that predicts the types of hidden atoms, then fine-tuning."""
-    return _fine_tuned(settings)
+    return list(finetune(settings))
 
 
 @method(
@@ -40,10 +41,4 @@ def attrmask(settings: Settings) -> list[Stage]:
 )
 def contextpred(settings: Settings) -> list[Stage]:
     """Pretraining that tells an atom's surroundings from those of others, then fine-tuning."""
-    return _fine_tuned(settings)
-
-
-def _fine_tuned(settings: Settings) -> list[Stage]:
-    from methods.stages.finetune import FineTune
-
-    return [FineTune(settings.finetune)]
+    return list(finetune(settings))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from methods.finetune import finetune
 from methods.method import method
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def _shares(**alpha: float) -> dict[str, float]:
 )
 def graphmvp(settings: Settings) -> list[Stage]:
     """Pretraining on alpha_1 L_C + alpha_2 L_G with alpha_1 = alpha_2 = 1, then fine-tuning."""
-    return _fine_tuned(settings)
+    return list(finetune(settings))
 
 
 @method(
@@ -50,7 +51,7 @@ def graphmvp(settings: Settings) -> list[Stage]:
 )
 def graphmvp_g(settings: Settings) -> list[Stage]:
     """As ``graphmvp``, plus alpha_3 L_2D with attribute masking and alpha_3 = 1."""
-    return _fine_tuned(settings)
+    return list(finetune(settings))
 
 
 @method(
@@ -65,10 +66,4 @@ def graphmvp_g(settings: Settings) -> list[Stage]:
 )
 def graphmvp_c(settings: Settings) -> list[Stage]:
     """As ``graphmvp``, plus alpha_3 L_2D with context prediction and alpha_3 = 0.1."""
-    return _fine_tuned(settings)
-
-
-def _fine_tuned(settings: Settings) -> list[Stage]:
-    from methods.stages.finetune import FineTune
-
-    return [FineTune(settings.finetune)]
+    return list(finetune(settings))

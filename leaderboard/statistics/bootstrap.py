@@ -67,11 +67,7 @@ def aggregate(
     ValueError: if the numbers of tasks differ or are 0, a sample is empty, not flat, or not finite, paired
         samples have not equally many scores, or a task's baseline leaves no error.
     """
-    if not len(scores) == len(reference) == len(higher_is_better) or not len(scores):
-        raise ValueError(
-            f"expected scores, baseline and direction of equally many tasks, at least one, got "
-            f"{len(scores)}, {len(reference)} and {len(higher_is_better)}"
-        )
+    _check_tasks(len(scores), len(reference), len(higher_is_better))
     samples = [one_sample(sample)[0] for sample in scores]
     baselines = [one_sample(sample)[0] for sample in reference]
     longest = max(len(sample) for sample in samples)
@@ -99,6 +95,14 @@ def aggregate(
         error_removed=np.array(means),
         error_removed_intervals=intervals,
     )
+
+
+def _check_tasks(scores: int, reference: int, directions: int) -> None:
+    if not scores == reference == directions or not scores:
+        raise ValueError(
+            f"expected scores, baseline and direction of equally many tasks, at least one, got "
+            f"{scores}, {reference} and {directions}"
+        )
 
 
 def probability_of_improvement(

@@ -133,18 +133,13 @@ def _own_molecules(table: Table, settings: TaskSettings) -> list[str]:
 
 
 def _unlabelled(suite: SuiteInfo, settings: TaskSettings, smiles: Sequence[str], *purpose: str) -> UnlabelledGraphs:
-    """Add conformers, and the planted labels, which every run sees alike: drawn by row from the seed of the corpus."""
-    import torch
-
+    """Add conformers, and the planted labels where the suite has them."""
     from tasks.graph.cache import GraphCache
     from tasks.graph.conformers import ConformerCache
     from tasks.graph.problem import UnlabelledGraphs
-    from tasks.randomness import generator
+    from tasks.planted import planted_labels
 
-    planted = None
-    if suite.planted_classes:
-        draws = generator(settings.corpus.seed, "planted", *purpose)
-        planted = torch.randint(suite.planted_classes, (len(smiles),), generator=draws)
+    planted = planted_labels(suite.planted_classes, len(smiles), settings.corpus.seed, *purpose)
     conformers = ConformerCache(settings.graph.conformers, settings.graph.conformer_seed).load(smiles)
     return UnlabelledGraphs(GraphCache().load(smiles), conformers, planted)
 

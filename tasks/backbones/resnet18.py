@@ -121,12 +121,9 @@ def _unlabelled(
     import torch
 
     from tasks.image.problem import UnlabelledImages
-    from tasks.randomness import generator
+    from tasks.planted import planted_labels
 
-    planted = None
-    if suite.planted_classes:
-        draws = generator(settings.corpus.seed, "planted", *purpose)
-        planted = torch.randint(suite.planted_classes, (len(images),), generator=draws)
+    planted = planted_labels(suite.planted_classes, len(images), settings.corpus.seed, *purpose)
     first, second, third = corpus["clusters"]
     return UnlabelledImages(images, torch.from_numpy(clusters), (first, second, third), planted, suite.planted_classes)
 

@@ -172,16 +172,11 @@ def _unlabelled(
     suite: SuiteInfo, text: TextSettings, tokenizer: Tokenizer, sentences: Sequence[str], *purpose: str
 ) -> UnlabelledTexts:
     """Add the planted labels, which every run sees alike: they are drawn by row from the seed of the corpus."""
-    import torch
-
-    from tasks.randomness import generator
+    from tasks.planted import planted_labels
     from tasks.text.problem import UnlabelledTexts
     from tasks.text.tokens import cached_tokens
 
-    planted = None
-    if suite.planted_classes:
-        draws = generator(text.seed, "planted", *purpose)
-        planted = torch.randint(suite.planted_classes, (len(sentences),), generator=draws)
+    planted = planted_labels(suite.planted_classes, len(sentences), text.seed, *purpose)
     return UnlabelledTexts(cached_tokens(tokenizer, sentences), planted)
 
 
