@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from bench.errors import RequestError
+from bench.errors import RequestError, nearest
+from tasks.labels import LABELLED
 from tasks.problem import Batch, BatchStream
 from tasks.randomness import generator
+
+Pool = TypeVar("Pool")
+
+
+def pool_of(sources: Mapping[str, Pool], source: str, purpose: str) -> Pool:
+    """Return the unlabelled examples of a source; raises RequestError if there is no such source."""
+    if source not in sources:
+        known = (*sources, *LABELLED)
+        raise RequestError(f"stream {purpose!r}: source {source!r} is not known; {nearest(source, known)}")
+    return sources[source]
 
 
 @dataclass(frozen=True)

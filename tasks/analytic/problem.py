@@ -10,20 +10,17 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.errors import RequestError
 from tasks.analytic.quadratic import CORPUS, SIZES, K, Quadratic
+from tasks.labels import LABELLED, Labels, Split
 from tasks.losses import masked_loss
-from tasks.metrics import evaluate
 from tasks.problem import Batch, BatchStream, Problem, Scores, Source, TestKey
 from tasks.randomness import generator
-from tasks.sealed import SealedLabels
 from tasks.spec import ProblemSpec
-from tasks.stream import ShuffledStream
+from tasks.stream import ShuffledStream, pool_of
 
 START_SCALE = 0.1  # sd of the entries of a fresh theta
 HEAD_SCALE = 2.0  # sd of the entries of a fresh downstream head: a head must be trained before it says anything
@@ -75,18 +72,15 @@ class AnalyticProblem(Problem):
     The end-task loss is half the mean squared error, in the units of the labels.
     """
 
-    def __init__(
-        self, spec: ProblemSpec, device: str, data: Quadratic, visible: NDArray[np.float64], sealed: SealedLabels
-    ) -> None:
+    def __init__(self, spec: ProblemSpec, device: str, data: Quadratic, labels: Labels) -> None:
         self.spec, self.device = spec, torch.device(device)
-        self._visible, self._sealed = visible, sealed
-        self._rows = {"train": data.train, "val": data.val, "test": data.test}
+        self._labels = labels
         # Copies, since the tables are read-only.
-        self._inputs, self._targets, self._corpus, self._centres, self._curvatures = (
+        self._inputs, corpus, self._centres, self._curvatures = (
             torch.from_numpy(array.copy()).to(self.device)
-            for array in (data.inputs, visible, data.corpus, data.centres, data.curvatures)
+            for array in (data.inputs, data.corpus, data.centres, data.curvatures)
         )
-        self._sigma = visible[data.train].std(axis=0)
+        self._sources = {"corpus": corpus, "task": self._inputs[labels.rows("train")]}
 
     def encoder(self) -> nn.Module:
         return Direction(START_SCALE * self._normal(self._centres.shape[1], "encoder"))
@@ -125,28 +119,25 @@ class AnalyticProblem(Problem):
         return masked_loss(outputs, batch["labels"], "regression") / 2
 
     def stream(self, source: Source, batch_size: int, purpose: str) -> BatchStream:
-        seed = self.spec.seed
-        unlabelled = source in ("corpus", "task")
-        rows = torch.from_numpy(self._rows["train" if source in ("train", "task") else "val"].copy())
-        inputs = self._corpus if source == "corpus" else self._inputs[rows]
-        targets = self._targets[rows]
-        if source == "val-null":
-            targets = targets[torch.randperm(len(rows), generator=generator(seed, "val-null"))]
+        seed, labels = self.spec.seed, self._labels
+        if source not in LABELLED:
+            pool = pool_of(self._sources, source, purpose)
+            places = torch.arange(len(pool))
+            return ShuffledStream(batch_size, places, seed, purpose, lambda chosen, _: {"inputs": pool[chosen]})
+        inputs, targets = self._inputs[labels.rows(source)], labels.targets(source, seed).to(self.device)
 
-        def make(chosen: Tensor, draws: torch.Generator) -> Batch:
-            return {"inputs": inputs[chosen]} | ({} if unlabelled else {"labels": targets[chosen]})
+        def make(chosen: Tensor, _: torch.Generator) -> Batch:
+            return {"inputs": inputs[chosen], "labels": targets[chosen]}
 
         return ShuffledStream(batch_size, torch.arange(len(inputs)), seed, purpose, make)
 
     @torch.no_grad()
-    def score(self, encoder: nn.Module, head: nn.Module, split: Any = "val", key: TestKey | None = None) -> Scores:
-        rows = self._rows[split]
-        labels = self._sealed.open(key) if split == "test" else self._visible[rows]
-        outputs = head(encoder(self._inputs[torch.from_numpy(rows.copy())]))
-        return evaluate(self.task, labels, outputs.cpu().numpy(), self._sigma)
+    def score(self, encoder: nn.Module, head: nn.Module, split: Split = "val", key: TestKey | None = None) -> Scores:
+        outputs = head(encoder(self._inputs[self._labels.parts[split]]))
+        return self._labels.score(outputs.cpu().numpy(), split, key)
 
     def facts(self) -> dict[str, Any]:
-        return {"table": {"rows": len(self._visible), **SIZES}, "corpus": {"examples": CORPUS}}
+        return {"table": {"rows": len(self._inputs), **SIZES}, "corpus": {"examples": CORPUS}}
 
     def _normal(self, size: int, *purpose: str) -> Tensor:
         draws = generator(self.spec.seed, *purpose)

@@ -84,13 +84,12 @@ def describe(task: TaskInfo, settings: TaskSettings, seed: int) -> ProblemSpec:
 
 def build(spec: ProblemSpec, settings: TaskSettings, device: str) -> tuple[Problem, TestKey]:
     """Load the problem; its test labels are sealed before it sees them."""
-    import torch
 
     from tasks.graph.cache import GraphCache
     from tasks.graph.problem import GraphProblem, LabelledGraphs
+    from tasks.labels import labels_of
     from tasks.molecules.corpus import load_corpus
     from tasks.molecules.table import load_table
-    from tasks.sealed import seal
 
     if describe(spec.task, settings, spec.seed) != spec:
         raise RequestError(f"{spec.task.id}: expected the settings and data that the spec describes, got others")
@@ -98,10 +97,9 @@ def build(spec: ProblemSpec, settings: TaskSettings, device: str) -> tuple[Probl
     pool = load_corpus(suite, settings.corpus)
     corpus = _unlabelled(suite, settings, _corpus_molecules(pool, settings))
     inputs = _unlabelled(suite, settings, _own_molecules(table, settings), spec.task.id)
-    visible, sealed, key = seal(table)
-    train, val, test = (torch.tensor(part) for part in (table.train, table.val, table.test))
+    labels, key = labels_of(table, spec.task, standardise=settings.labels.standardise)
     graphs = GraphCache().load(table.smiles)
-    examples = LabelledGraphs(graphs, visible, {"train": train, "val": val, "test": test}, sealed)
+    examples = LabelledGraphs(graphs, labels)
     facts: Mapping[str, Any] = {"table": dict(table.counts), "corpus": dict(pool.meta)}
     return GraphProblem(spec, settings, device, {"corpus": corpus, "task": inputs}, examples, facts), key
 

@@ -83,14 +83,13 @@ def describe(task: TaskInfo, settings: TaskSettings, seed: int) -> ProblemSpec:
 
 def build(spec: ProblemSpec, settings: TaskSettings, device: str) -> tuple[Problem, TestKey]:
     """Load the problem; its test labels are sealed before it sees them."""
-    import torch
 
     from tasks.image.cache import ImageCache
     from tasks.image.problem import ImageProblem, LabelledImages
+    from tasks.labels import labels_of
     from tasks.molecules.corpus import load_corpus
     from tasks.molecules.labelled import load_inputs
     from tasks.molecules.table import load_table
-    from tasks.sealed import seal
 
     if describe(spec.task, settings, spec.seed) != spec:
         raise RequestError(f"{spec.task.id}: expected the settings and data that the spec describes, got others")
@@ -102,11 +101,10 @@ def build(spec: ProblemSpec, settings: TaskSettings, device: str) -> tuple[Probl
     inputs = _unlabelled(
         suite, settings, drawn, pool.meta, load_inputs(spec.task, suite, settings.corpus), spec.task.id
     )
-    visible, sealed, key = seal(table)
-    train, val, test = (torch.tensor(part) for part in (table.train, table.val, table.test))
-    examples = LabelledImages(cache.load(table.smiles), visible, {"train": train, "val": val, "test": test}, sealed)
+    labels, key = labels_of(table, spec.task, standardise=settings.labels.standardise)
+    examples = LabelledImages(cache.load(table.smiles), labels)
     facts: Mapping[str, Any] = {"table": dict(table.counts), "corpus": dict(pool.meta)}
-    return ImageProblem(spec, settings, device, corpus, inputs, examples, facts), key
+    return ImageProblem(spec, settings, device, {"corpus": corpus, "task": inputs}, examples, facts), key
 
 
 def _unlabelled(

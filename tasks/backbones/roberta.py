@@ -116,7 +116,7 @@ def build(spec: ProblemSpec, settings: TaskSettings, device: str) -> tuple[Probl
     """Load the problem; its test labels are sealed before it sees them."""
     import torch
 
-    from tasks.sealed import seal
+    from tasks.labels import labels_of
     from tasks.text.corpus import load_corpus
     from tasks.text.problem import LabelledTexts, TextProblem
     from tasks.text.table import load_table
@@ -133,15 +133,12 @@ def build(spec: ProblemSpec, settings: TaskSettings, device: str) -> tuple[Probl
     sources = {"corpus": _unlabelled(suite, text, tokenizer, corpus.sentences)}
     for name, sentences in _sources(spec.task, table).items():
         sources[name] = _unlabelled(suite, text, tokenizer, sentences, name, spec.task.id)
-    visible, sealed, key = seal(table)
-    train, val, test = (torch.tensor(part) for part in (table.train, table.val, table.test))
+    labels, key = labels_of(table, spec.task, standardise=settings.labels.standardise)
     examples = LabelledTexts(
         first=cached_tokens(tokenizer, table.first),
         second=cached_tokens(tokenizer, table.second) if table.second is not None else None,
-        labels=visible,
-        parts={"train": train, "val": val, "test": test},
+        labels=labels,
         named={name: torch.tensor(rows) for name, rows in table.parts.items()} if len(table.parts) > 1 else {},
-        sealed=sealed,
     )
     unlabelled = {name: len(texts.tokens) for name, texts in sources.items()}
     facts: Mapping[str, Any] = {"table": dict(table.counts), "corpus": dict(corpus.meta), "unlabelled": unlabelled}

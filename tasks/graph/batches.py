@@ -44,9 +44,9 @@ def view(batch: Batch, name: str) -> View:
     return View(atoms, bonds, ends, molecule, len(batch[f"{name}.sizes"]))
 
 
-def labelled_batch(graphs: Graphs, rows: Tensor, labels: Tensor, settings: GraphSettings) -> Batch:
-    """Return the view ``whole`` of the molecules at ``rows`` (b,), and their ``labels`` (b, t)."""
-    return {**_tensors("whole", graphs.batch(rows.numpy(), settings.features)), "labels": labels}
+def whole_batch(graphs: Graphs, rows: Tensor, settings: GraphSettings) -> Batch:
+    """Return the view ``whole`` of the molecules at ``rows`` (b,)."""
+    return _tensors("whole", graphs.batch(rows.numpy(), settings.features))
 
 
 def unlabelled_batch(

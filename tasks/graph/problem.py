@@ -4,37 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.errors import RequestError, nearest
+from bench.errors import RequestError
 from tasks.graph import objectives
-from tasks.graph.batches import View, labelled_batch, unlabelled_batch, view
+from tasks.graph.batches import View, unlabelled_batch, view, whole_batch
 from tasks.graph.cache import Graphs
 from tasks.graph.checkpoint import load_by_name
 from tasks.graph.conformers import Conformers
 from tasks.graph.gin import Gin, build_gin
 from tasks.heads import linear
+from tasks.labels import LABELLED, Labels, Split
 from tasks.losses import masked_loss
-from tasks.metrics import evaluate
+from tasks.modes import evaluating
 from tasks.problem import Batch, BatchStream, Problem, Scores, Source, TestKey
 from tasks.randomness import generator
-from tasks.sealed import SealedLabels
 from tasks.settings import TaskSettings
 from tasks.spec import ProblemSpec
-from tasks.stream import ShuffledStream
+from tasks.stream import ShuffledStream, pool_of
 
 SCORE_BATCH = 256  # molecules scored at once; no effect on the scores
-LABELLED = ("train", "val", "val-null")
-Split = Literal["train", "val", "test"]
 
 
 @dataclass(frozen=True)
@@ -48,12 +44,10 @@ class UnlabelledGraphs:
 
 @dataclass(frozen=True)
 class LabelledGraphs:
-    """A task: graphs, labels (N, t) in its units with NaN where missing and in all test rows, and the parts."""
+    """The N examples of a task: graphs and labels."""
 
     graphs: Graphs
-    labels: NDArray[np.float64]
-    parts: Mapping[Split, Tensor]
-    sealed: SealedLabels = field(repr=False)
+    labels: Labels
 
 
 class GraphProblem(Problem):
@@ -76,14 +70,6 @@ class GraphProblem(Problem):
         self.spec, self.device = spec, torch.device(device)
         self._graph, self._facts = settings.graph, dict(facts)
         self._sources, self._examples = sources, examples
-        self._sigma: NDArray[np.float64] | None = None
-        self._offset, self._scale = np.zeros(spec.task.outputs), np.ones(spec.task.outputs)
-        if spec.task.kind == "regression":
-            train = examples.labels[examples.parts["train"].numpy()]
-            self._sigma = np.nanstd(train, axis=0)
-            if settings.labels.standardise:
-                self._offset, self._scale = np.nanmean(train, axis=0), np.where(self._sigma > 0, self._sigma, 1.0)
-        self._targets = torch.from_numpy(((examples.labels - self._offset) / self._scale).astype(np.float32))
 
     def encoder(self) -> Gin:
         return self._gin(self._graph.layers, self._graph.dropout, "encoder")
@@ -158,37 +144,25 @@ class GraphProblem(Problem):
         """
         seed = self.spec.seed
         if source not in LABELLED:
-            if source not in self._sources:
-                known = (*self._sources, *LABELLED)
-                raise RequestError(f"stream {purpose!r}: source {source!r} is not known; {nearest(source, known)}")
             if batch_size < 2:
                 raise RequestError(f"batch_size: expected at least 2, as molecules are told apart, got {batch_size}")
-            pool = self._sources[source]
+            pool = pool_of(self._sources, source, purpose)
             places = torch.arange(len(pool.graphs))
             return ShuffledStream(batch_size, places, seed, purpose, partial(self._views, pool))
-        rows = self._examples.parts["train" if source == "train" else "val"]
-        targets = self._targets[rows]
-        if source == "val-null":
-            targets = targets[torch.randperm(len(rows), generator=generator(seed, "val-null"))]
+        rows, targets = self._examples.labels.rows(source), self._examples.labels.targets(source, seed).float()
 
         def make(chosen: Tensor, _: torch.Generator) -> Batch:
-            return self._here(labelled_batch(self._examples.graphs, rows[chosen], targets[chosen], self._graph))
+            batch = whole_batch(self._examples.graphs, rows[chosen], self._graph)
+            return self._here({**batch, "labels": targets[chosen]})
 
         return ShuffledStream(batch_size, torch.arange(len(rows)), seed, purpose, make)
 
     @torch.no_grad()
     def score(self, encoder: nn.Module, head: nn.Module, split: Split = "val", key: TestKey | None = None) -> Scores:
-        rows = self._examples.parts[split]
-        labels = self._examples.sealed.open(key) if split == "test" else self._examples.labels[rows.numpy()]
-        modes = [(module, module.training) for root in (encoder, head) for module in root.modules()]
-        encoder.eval()
-        head.eval()
-        try:
-            outputs = torch.cat([self._outputs(encoder, head, part) for part in torch.split(rows, SCORE_BATCH)])
-        finally:
-            for module, training in modes:
-                module.training = training
-        return evaluate(self.task, labels, outputs.numpy() * self._scale + self._offset, self._sigma)
+        labels = self._examples.labels
+        with evaluating(encoder, head):
+            parts = [self._outputs(encoder, head, rows) for rows in labels.parts[split].split(SCORE_BATCH)]
+        return labels.score(torch.cat(parts).numpy(), split, key)
 
     def facts(self) -> dict[str, Any]:
         """Counts of table and corpus, and of the unlabelled molecules with and without conformers."""
@@ -251,7 +225,7 @@ class GraphProblem(Problem):
         return self._here(batch)
 
     def _outputs(self, encoder: nn.Module, head: nn.Module, rows: Tensor) -> Tensor:
-        batch = self._here(labelled_batch(self._examples.graphs, rows, self._targets[rows], self._graph))
+        batch = self._here(whole_batch(self._examples.graphs, rows, self._graph))
         outputs: Tensor = head(self.features(encoder, batch))
         return outputs.double().cpu()
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,18 +20,17 @@ from tasks.image.cache import Images
 from tasks.image.checkpoint import load_by_position
 from tasks.image.resnet import resnet18
 from tasks.image.views import corpus_views, normalise, to_unit
+from tasks.labels import LABELLED, Labels, Split
 from tasks.losses import masked_loss
-from tasks.metrics import evaluate
+from tasks.modes import evaluating
 from tasks.problem import Batch, BatchStream, Problem, Scores, Source, TestKey
 from tasks.randomness import generator
-from tasks.sealed import SealedLabels
 from tasks.settings import TaskSettings
 from tasks.spec import ProblemSpec
-from tasks.stream import ShuffledStream
+from tasks.stream import ShuffledStream, pool_of
 
 ROOT_EPSILON = 1e-8  # keeps the root of the mask-contrastive distance differentiable at 0
 SCORE_BATCH = 256  # examples scored at once; no effect on the scores
-Split = Literal["train", "val", "test"]
 
 
 @dataclass(frozen=True)
@@ -49,20 +46,18 @@ class UnlabelledImages:
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """A task: images, labels (N, t) in its units with NaN where missing and in all test rows, and the parts."""
+    """The N examples of a task: images and labels."""
 
     images: Images
-    labels: NDArray[np.float64]
-    parts: Mapping[Split, Tensor]
-    sealed: SealedLabels = field(repr=False)
+    labels: Labels
 
 
 class ImageProblem(Problem):
     """The problem of one task. Letters as in ``Problem``; s is the side of an image in pixels.
 
     Objectives in weight order: ``cluster-K`` three times, ``jigsaw``, ``mask-contrastive``, and
-    ``planted`` in suites that plant labels drawn at random. ``inputs`` are the training molecules of the
-    task, and no others, as unlabelled examples.
+    ``planted`` in suites that plant labels drawn at random. ``sources`` are the unlabelled molecules by the
+    name of their source: ``corpus``, and as ``task`` the training molecules of the task and no others.
     """
 
     def __init__(
@@ -70,22 +65,13 @@ class ImageProblem(Problem):
         spec: ProblemSpec,
         settings: TaskSettings,
         device: str,
-        corpus: UnlabelledImages,
-        inputs: UnlabelledImages,
+        sources: Mapping[str, UnlabelledImages],
         examples: LabelledImages,
         facts: Mapping[str, Any],
     ) -> None:
         self.spec, self.device = spec, torch.device(device)
         self._image, self._facts = settings.image, dict(facts)
-        self._corpus, self._inputs, self._examples = corpus, inputs, examples
-        self._sigma: NDArray[np.float64] | None = None
-        self._offset, self._scale = np.zeros(spec.task.outputs), np.ones(spec.task.outputs)
-        if spec.task.kind == "regression":
-            train = examples.labels[examples.parts["train"].numpy()]
-            self._sigma = np.nanstd(train, axis=0)
-            if settings.labels.standardise:
-                self._offset, self._scale = np.nanmean(train, axis=0), np.where(self._sigma > 0, self._sigma, 1.0)
-        self._targets = torch.from_numpy(((examples.labels - self._offset) / self._scale).astype(np.float32))
+        self._sources, self._examples = sources, examples
 
     def encoder(self) -> nn.Module:
         network = resnet18(self._image.width, generator(self.spec.seed, "encoder"))
@@ -97,10 +83,11 @@ class ImageProblem(Problem):
         return encoder
 
     def objective_heads(self) -> nn.ModuleDict:
-        outputs = {f"cluster-{k}": k for k in self._corpus.sizes}
+        corpus = self._sources["corpus"]
+        outputs = {f"cluster-{k}": k for k in corpus.sizes}
         outputs["jigsaw"] = self._image.permutations + 1
-        if self._corpus.planted is not None:
-            outputs["planted"] = self._corpus.planted_classes
+        if corpus.planted is not None:
+            outputs["planted"] = corpus.planted_classes
         return nn.ModuleDict({name: self._linear(classes, "head", name) for name, classes in outputs.items()})
 
     def objective_terms(
@@ -108,9 +95,10 @@ class ImageProblem(Problem):
     ) -> list[Tensor]:
         """Return the n losses from three passes: all classifiers read the jigsaw view (ImageMol's code)."""
         features = encoder(batch["jigsaw"])
-        labels = {f"cluster-{k}": batch["clusters"][:, column] for column, k in enumerate(self._corpus.sizes)}
+        sizes = self._sources["corpus"].sizes
+        labels = {f"cluster-{k}": batch["clusters"][:, column] for column, k in enumerate(sizes)}
         labels["jigsaw"] = batch["order"]
-        if self._corpus.planted is not None:
+        if "planted" in batch:
             labels["planted"] = batch["planted"]
         losses = dict.fromkeys(idle, features.new_zeros(()))
         for name in (name for name in labels if name not in idle):
@@ -136,9 +124,15 @@ class ImageProblem(Problem):
         return masked_loss(outputs, batch["labels"], self.task.kind)
 
     def stream(self, source: Source, batch_size: int, purpose: str) -> BatchStream:
+        """Return the batches of ``source``.
+
+        Raises
+        ------
+        RequestError: if there is no such source, it is empty, or the batch is too small.
+        """
         seed = self.spec.seed
-        if source in ("corpus", "task"):
-            pool = self._corpus if source == "corpus" else self._inputs
+        if source not in LABELLED:
+            pool = pool_of(self._sources, source, purpose)
             if math.ceil(self._image.contrastive_share * batch_size) < 2:
                 raise RequestError(
                     f"image.contrastive_share: expected at least two examples for batch statistics, "
@@ -146,10 +140,7 @@ class ImageProblem(Problem):
                 )
             views = partial(self._views, pool)
             return ShuffledStream(batch_size, torch.arange(len(pool.clusters)), seed, purpose, views)
-        rows = self._examples.parts["train" if source == "train" else "val"]
-        targets = self._targets[rows]
-        if source == "val-null":
-            targets = targets[torch.randperm(len(rows), generator=generator(seed, "val-null"))]
+        rows, targets = self._examples.labels.rows(source), self._examples.labels.targets(source, seed).float()
 
         def make(chosen: Tensor, draws: torch.Generator) -> Batch:
             images = to_unit(self._examples.images.images(rows[chosen]), self.device)
@@ -161,19 +152,10 @@ class ImageProblem(Problem):
 
     @torch.no_grad()
     def score(self, encoder: nn.Module, head: nn.Module, split: Split = "val", key: TestKey | None = None) -> Scores:
-        rows = self._examples.parts[split]
-        labels = self._examples.sealed.open(key) if split == "test" else self._examples.labels[rows.numpy()]
-        modes = [(module, module.training) for root in (encoder, head) for module in root.modules()]
-        encoder.eval()
-        head.eval()
-        try:
-            outputs = torch.cat(
-                [head(encoder(self._plain(part))).double().cpu() for part in torch.split(rows, SCORE_BATCH)]
-            )
-        finally:
-            for module, training in modes:
-                module.training = training
-        return evaluate(self.task, labels, outputs.numpy() * self._scale + self._offset, self._sigma)
+        labels = self._examples.labels
+        with evaluating(encoder, head):
+            parts = [head(encoder(self._plain(rows))).double().cpu() for rows in labels.parts[split].split(SCORE_BATCH)]
+        return labels.score(torch.cat(parts).numpy(), split, key)
 
     def facts(self) -> dict[str, Any]:
         return dict(self._facts)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.errors import RequestError, nearest
+from bench.errors import RequestError
+from tasks.labels import LABELLED, Labels, Split
 from tasks.losses import masked_loss
-from tasks.metrics import evaluate
+from tasks.modes import evaluating
 from tasks.problem import Batch, BatchStream, Problem, Scores, Source, TestKey
 from tasks.randomness import generator
-from tasks.sealed import SealedLabels
 from tasks.settings import TaskSettings
 from tasks.spec import ProblemSpec
-from tasks.stream import ShuffledStream
+from tasks.stream import ShuffledStream, pool_of
 from tasks.text import objectives
 from tasks.text.batches import PAIR, BucketedStream, Framing, labelled_rows, unlabelled_batch
 from tasks.text.encoder import TextEncoder, build_encoder, load_encoder, read_weights
@@ -30,8 +30,6 @@ from tasks.text.tokenizer import Tokenizer
 from tasks.text.tokens import Tokens
 
 SCORE_BATCH = 128  # examples scored at once; no effect on the scores
-LABELLED = ("train", "val", "val-null")
-Split = Literal["train", "val", "test"]
 
 
 @dataclass(frozen=True)
@@ -44,17 +42,12 @@ class UnlabelledTexts:
 
 @dataclass(frozen=True)
 class LabelledTexts:
-    """A task: texts or pairs, labels (N, t) as tables have them with NaN in all test rows, and the parts.
-
-    ``named`` holds the rows of each test file where there are several.
-    """
+    """The N examples of a task: texts or pairs and labels; the rows of each test file where there are several."""
 
     first: Tokens
     second: Tokens | None
-    labels: NDArray[np.float64]
-    parts: Mapping[Split, Tensor]
+    labels: Labels
     named: Mapping[str, Tensor]
-    sealed: SealedLabels = field(repr=False)
 
 
 class TextProblem(Problem):
@@ -77,14 +70,6 @@ class TextProblem(Problem):
         self.spec, self.device = spec, torch.device(device)
         self._text, self._tokenizer, self._facts = settings.text, tokenizer, dict(facts)
         self._sources, self._examples = sources, examples
-        self._sigma: NDArray[np.float64] | None = None
-        self._offset, self._scale = np.zeros(1), np.ones(1)
-        if spec.task.kind == "regression":
-            train = examples.labels[examples.parts["train"].numpy()]
-            self._sigma = np.nanstd(train, axis=0)
-            if settings.labels.standardise:
-                self._offset, self._scale = np.nanmean(train, axis=0), np.where(self._sigma > 0, self._sigma, 1.0)
-        self._targets = torch.from_numpy(((examples.labels - self._offset) / self._scale).astype(np.float32))
 
     def encoder(self) -> TextEncoder:
         return build_encoder(self._architecture, self.spec.seed).to(self.device)
@@ -186,10 +171,8 @@ class TextProblem(Problem):
         """
         if source not in LABELLED:
             return self._unlabelled_stream(source, batch_size, purpose)
-        seed, rows = self.spec.seed, self._examples.parts["train" if source == "train" else "val"]
-        targets = self._targets[rows]
-        if source == "val-null":
-            targets = targets[torch.randperm(len(rows), generator=generator(seed, "val-null"))]
+        seed, labels = self.spec.seed, self._examples.labels
+        rows, targets = labels.rows(source), labels.targets(source, seed).float()
 
         def make(chosen: Tensor, _: torch.Generator) -> Batch:
             return {"tokens": self._tokens(rows[chosen]), "labels": targets[chosen].to(self.device)}
@@ -202,20 +185,18 @@ class TextProblem(Problem):
     @torch.no_grad()
     def score(self, encoder: nn.Module, head: nn.Module, split: Split = "val", key: TestKey | None = None) -> Scores:
         """Evaluate as :class:`Problem` says; of several test files also each by itself, as ``METRIC[FILE]``."""
-        rows = self._examples.parts[split]
-        labels = self._examples.sealed.open(key) if split == "test" else self._examples.labels[rows.numpy()]
-        outputs = self._outputs(encoder, head, rows) * self._scale + self._offset
-        scores = evaluate(self.task, labels, outputs, self._sigma)
+        labels = self._examples.labels
+        outputs = self._outputs(encoder, head, labels.parts[split])
+        scores = labels.score(outputs, split, key)
         for name, part in self._examples.named.items() if split == "test" else ():
-            inside = torch.isin(rows, part).numpy()
-            found = evaluate(self.task, labels[inside], outputs[inside], self._sigma)
+            found = labels.score(outputs, split, key, part)
             scores |= {f"{metric}[{name}]": value for metric, value in found.items()}
         return scores
 
     def facts(self) -> dict[str, Any]:
         """Counts of table and corpus, and of the texts that are longer than the encoder reads."""
         limit = self._text.tokens
-        longer = {name: int((self._lengths(part) > limit).sum()) for name, part in self._examples.parts.items()}
+        longer = {name: int((self._lengths(part) > limit).sum()) for name, part in self._examples.labels.parts.items()}
         return {**self._facts, "cut": longer}
 
     @property
@@ -224,12 +205,9 @@ class TextProblem(Problem):
         return architecture
 
     def _unlabelled_stream(self, source: str, batch_size: int, purpose: str) -> BatchStream:
-        if source not in self._sources:
-            known = (*self._sources, *LABELLED)
-            raise RequestError(f"stream {purpose!r}: source {source!r} is not known; {nearest(source, known)}")
         if batch_size < 2:
             raise RequestError(f"batch_size: expected at least 2, as sentences are told apart, got {batch_size}")
-        texts, limit = self._sources[source], self._text.corpus_tokens
+        texts, limit = pool_of(self._sources, source, purpose), self._text.corpus_tokens
         if source != "corpus":
             limit = self._text.document_tokens or limit
         lengths = torch.from_numpy(texts.tokens.lengths).clamp(max=limit - PAIR)
@@ -257,13 +235,7 @@ class TextProblem(Problem):
     def _outputs(self, encoder: nn.Module, head: nn.Module, rows: Tensor) -> NDArray[np.float64]:
         """Return the head's outputs in evaluation mode, (N, t); examples of one length go together."""
         order = self._lengths(rows).argsort(stable=True)
-        modes = [(module, module.training) for root in (encoder, head) for module in root.modules()]
-        encoder.eval()
-        head.eval()
-        try:
+        with evaluating(encoder, head):
             parts = [head(encoder(self._tokens(rows[part]))[:, 0]).double().cpu() for part in order.split(SCORE_BATCH)]
-        finally:
-            for module, training in modes:
-                module.training = training
         outputs: NDArray[np.float64] = torch.cat(parts)[order.argsort()].numpy()
         return outputs

@@ -118,8 +118,8 @@ def test_neither_inputs_nor_labels_of_the_test_split_matter(name: str, task: str
     cell = planned(name, task)
     for position, link in enumerate(cell.links):
         problem: Any = problem_of(cell, link)
-        rows = torch.from_numpy(problem._rows["test"].copy())
-        assert np.isnan(problem._visible[rows]).all()
+        rows = problem._labels.parts["test"]
+        assert np.isnan(problem._labels._visible[rows.numpy()]).all()
         problem._inputs[rows] = float("nan")
         assert same(train(cell, position, problem=problem), trained(name, task)[position])
 

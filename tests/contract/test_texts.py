@@ -28,7 +28,7 @@ def altered(problem: Any, rows: torch.Tensor, *, relabel: bool) -> TextProblem:
     flat = Tokens(np.concatenate(ids).astype(np.uint16), np.cumsum([len(one) for one in ids]))
     problem._examples = replace(examples, first=flat)
     if relabel:
-        problem._targets[rows] = 1 - problem._targets[rows]
+        examples.labels._visible[rows] = 1 - examples.labels._visible[rows]
     return problem
 
 
@@ -63,8 +63,8 @@ def test_neither_texts_nor_labels_of_the_test_split_matter(name: str, task: str)
     cell = planned(name, task)
     for position, link in enumerate(cell.links):
         problem: Any = problem_of(cell, link)
-        rows = problem._examples.parts["test"]
-        assert np.isnan(problem._examples.labels[rows.numpy()]).all()
+        rows = problem._examples.labels.parts["test"]
+        assert np.isnan(problem._examples.labels._visible[rows.numpy()]).all()
         assert same(train(cell, position, problem=altered(problem, rows, relabel=False)), trained(name, task)[position])
 
 
@@ -72,5 +72,5 @@ def test_texts_of_the_training_split_do_matter() -> None:
     """So what the tests above change would show."""
     cell = planned("finetune", TEXT)
     problem: Any = problem_of(cell, cell.links[-1])
-    other = altered(problem, problem._examples.parts["train"], relabel=False)
+    other = altered(problem, problem._examples.labels.parts["train"], relabel=False)
     assert not same(train(cell, 1, problem=other), trained("finetune", TEXT)[1])

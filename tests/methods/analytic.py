@@ -18,8 +18,8 @@ from tasks.analytic.exact import BiLevel, EndTask, TriLevel
 from tasks.analytic.problem import AnalyticProblem as SuiteProblem
 from tasks.analytic.quadratic import CORPUS, SIZES, Array, D, quadratic
 from tasks.catalogue import get
+from tasks.labels import labels_of
 from tasks.problem import Problem, TestKey
-from tasks.sealed import seal
 from tasks.spec import ProblemSpec
 
 SPEC = ProblemSpec(
@@ -59,8 +59,7 @@ class AnalyticProblem(SuiteProblem):
             base, centres=padded, curvatures=np.stack([np.eye(D)] * len(centres)), corpus=np.zeros((1, D)),
             labels=base.inputs[:, :2] @ target.numpy()[:, None],
         )  # fmt: skip
-        visible, sealed, _ = seal(data)
-        super().__init__(SPEC, "cpu", data, visible, sealed)
+        super().__init__(SPEC, "cpu", data, labels_of(data, SPEC.task, standardise=False)[0])
 
 
 def built(name: str = "isotropic", seed: int = 0) -> tuple[SuiteProblem, TestKey]:

@@ -135,7 +135,7 @@ def test_tapt_on_the_inputs_of_the_corpus_is_cp(
 ) -> None:
     own = run(demo_problem, "tapt")[0]
     assert not same(own.weights, cp.weights)
-    monkeypatch.setattr(demo_problem, "_inputs", demo_problem._corpus)  # type: ignore[attr-defined]
+    monkeypatch.setitem(demo_problem._sources, "task", demo_problem._sources["corpus"])  # type: ignore[attr-defined]
     assert same(run(demo_problem, "tapt")[0].weights, cp.weights)
 
 
@@ -148,7 +148,7 @@ def test_tapt_reads_the_task_and_no_label(demo_problem: Problem, monkeypatch: py
 
     expected = run(demo_problem, "tapt")[0]
     monkeypatch.setattr(demo_problem, "stream", stream)
-    monkeypatch.setattr(demo_problem, "_targets", None)
+    monkeypatch.setattr(demo_problem, "_examples", None)
     monkeypatch.setattr(demo_problem, "score", None)
     assert same(run(demo_problem, "tapt")[0].weights, expected.weights)
     assert asked == ["task"]

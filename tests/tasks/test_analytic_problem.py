@@ -80,7 +80,7 @@ def test_the_tables_cannot_be_changed_and_are_the_same_for_all_seeds() -> None:
         data.inputs[0, 0] = 1
     (one, _), (other, _) = built("skewed", 0), built("skewed", 1)
     assert torch.equal(one._inputs, other._inputs)
-    assert torch.equal(one._corpus, other._corpus)
+    assert torch.equal(one._sources["corpus"], other._sources["corpus"])
 
 
 def test_a_problem_that_is_not_there_is_named() -> None:
@@ -200,7 +200,7 @@ def test_shuffled_validation_labels_keep_their_values_and_lose_the_signal() -> N
 
 def test_test_labels_are_sealed() -> None:
     problem, key = built()
-    assert torch.isnan(problem._targets[problem._rows["test"].copy()]).all()
+    assert np.isnan(problem._labels._visible[problem._labels.parts["test"].numpy()]).all()
     encoder, head = problem.encoder(), problem.downstream_head()
     for offered in (None, TestKey()):
         with pytest.raises(TestSplitError):

@@ -244,7 +244,7 @@ def test_corpus_labels_belong_to_their_images(rings: Built) -> None:
     again, _ = build(describe(get("demo:logp"), SETTINGS, 3), SETTINGS, "cpu")
     assert isinstance(problem, ImageProblem)
     assert isinstance(again, ImageProblem)
-    assert torch.equal(problem._corpus.planted, again._corpus.planted)  # type: ignore[arg-type]
+    assert torch.equal(problem._sources["corpus"].planted, again._sources["corpus"].planted)  # type: ignore[arg-type]
 
 
 def test_labels_are_standardised_by_the_training_part(logp: Built) -> None:

@@ -64,7 +64,7 @@ def test_the_examples_are_the_training_molecules_and_no_others(problem: ImagePro
         name: digests(cache.load([table.smiles[row] for row in getattr(table, name)]))
         for name in ("train", "val", "test")
     }
-    inputs = digests(problem._inputs.images)
+    inputs = digests(problem._sources["task"].images)
     assert inputs == drawn["train"]
     assert not {*inputs} & {*drawn["val"], *drawn["test"]}
     epoch = torch.cat([stream.chosen(step) for step in range(8)])  # type: ignore[attr-defined]
@@ -89,16 +89,16 @@ def test_batches_are_corpus_batches_with_the_numbers_of_the_nearest_centroids(pr
 
 
 def test_planted_labels_are_drawn_by_row(problem: ImageProblem) -> None:
-    planted = problem._inputs.planted
+    planted = problem._sources["task"].planted
     assert planted is not None
     assert planted.shape == (256,)
     assert {*planted.tolist()} == set(range(16))
     again, _ = build(describe(problem.task, SETTINGS, 5), SETTINGS, "cpu")
     other, _ = build(describe(get("demo:logp"), SETTINGS, 0), SETTINGS, "cpu")
-    assert torch.equal(again._inputs.planted, planted)  # type: ignore[attr-defined]
-    assert not torch.equal(other._inputs.planted, planted)  # type: ignore[attr-defined]
-    assert problem._corpus.planted is not None
-    assert not torch.equal(problem._corpus.planted[:256], planted)
+    assert torch.equal(again._sources["task"].planted, planted)  # type: ignore[attr-defined]
+    assert not torch.equal(other._sources["task"].planted, planted)  # type: ignore[attr-defined]
+    assert problem._sources["corpus"].planted is not None
+    assert not torch.equal(problem._sources["corpus"].planted[:256], planted)
 
 
 def test_a_share_too_small_for_batch_statistics_is_refused(problem: ImageProblem) -> None:

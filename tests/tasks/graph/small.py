@@ -13,6 +13,7 @@ from tasks.graph.cache import GraphCache
 from tasks.graph.conformers import ConformerCache
 from tasks.graph.problem import GraphProblem, LabelledGraphs, UnlabelledGraphs
 from tasks.info import TaskInfo
+from tasks.labels import Labels
 from tasks.molecules.demo import demo_molecules
 from tasks.problem import Problem, TestKey
 from tasks.randomness import generator
@@ -76,7 +77,9 @@ def problem(
     visible = labels.copy()
     visible[TEST:] = np.nan
     parts = {"train": torch.arange(VAL), "val": torch.arange(VAL, TEST), "test": torch.arange(TEST, ROWS)}
-    examples = LabelledGraphs(cache.load(rows), visible, parts, SealedLabels(labels[TEST:], key))  # type: ignore[arg-type]
+    sealed = SealedLabels(labels[TEST:], key)
+    known = Labels(spec.task, visible, parts, sealed, standardise=settings.labels.standardise)  # type: ignore[arg-type]
+    examples = LabelledGraphs(cache.load(rows), known)
     sources = {"corpus": unlabelled(corpus, 3), "task": unlabelled(own, 4)}
     return GraphProblem(spec, settings, "cpu", sources, examples, {"table": {"train": VAL}}), key
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from tasks.graph import objectives
-from tasks.graph.batches import View, labelled_batch, unlabelled_batch, view
+from tasks.graph.batches import View, unlabelled_batch, view, whole_batch
 from tasks.graph.cache import GraphCache, Graphs
 from tasks.graph.gin import build_gin
 from tasks.graph.objectives import GenerativeHead
@@ -182,14 +182,13 @@ def test_a_batch_is_a_function_of_its_draws(graphs: Graphs) -> None:
     assert {"masked.predicted", "crop.positions", "crop.noise", "substructure.centre"} <= differing
 
 
-def test_a_labelled_batch_holds_the_whole_molecules(graphs: Graphs) -> None:
-    rows, labels = torch.tensor([4, 1, 2]), torch.tensor([[1.0], [float("nan")], [0.0]])
-    batch, plain = labelled_batch(graphs, rows, labels, SETTINGS), graphs.batch(rows.numpy(), "published")
+def test_a_whole_batch_holds_the_whole_molecules(graphs: Graphs) -> None:
+    rows = torch.tensor([4, 1, 2])
+    batch, plain = whole_batch(graphs, rows, SETTINGS), graphs.batch(rows.numpy(), "published")
     whole = view(batch, "whole")
     for part in ("atoms", "bonds", "ends", "molecule", "count"):
         assert np.array_equal(getattr(whole, part), getattr(plain, part))
     assert batch["whole.sizes"].tolist() == [5, 1, 5]
-    assert batch["labels"] is labels
 
 
 # --- the losses of a batch

@@ -12,6 +12,7 @@ from torch import nn
 
 from tasks.backbones.roberta import OBJECTIVES, architecture
 from tasks.info import TaskInfo
+from tasks.labels import Labels
 from tasks.problem import Problem, TestKey
 from tasks.randomness import generator
 from tasks.sealed import SealedLabels
@@ -107,10 +108,8 @@ def problem(
     examples = LabelledTexts(
         first=tokens(tokenizer(), sentences(rows, 1)),
         second=tokens(tokenizer(), sentences(rows, 2)) if pairs else None,
-        labels=visible,
-        parts=parts,  # type: ignore[arg-type]
+        labels=Labels(info, visible, parts, SealedLabels(labels[100:], key), standardise=standardise),  # type: ignore[arg-type]
         named=named,
-        sealed=SealedLabels(labels[100:], key),
     )
     sources = {"corpus": unlabelled(200, 3), "task": unlabelled(80, 4)}
     return TextProblem(spec, chosen, "cpu", tokenizer(), sources, examples, {"table": {}}), key
