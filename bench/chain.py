@@ -65,12 +65,17 @@ class Chain:
         }
 
 
+def backbones_of(method: Method) -> list[str]:
+    """Return the backbones that a method runs on, the preferred ones first."""
+    return list(method.backbones) or sorted(BACKBONES.names(), key=lambda name: not BACKBONES.get(name).usual)
+
+
 def backbone_for(method: Method, task: TaskInfo, wanted: str = "") -> str | None:
     """Return the backbone of a cell, or None if the method has none that reads the task's inputs.
 
-    That is the wanted one, else the task's own, else the first that the method lists for such inputs.
+    That is the wanted one, else the task's own, else the preferred one for such inputs.
     """
-    fitting = [name for name in method.backbones if BACKBONES.get(name).inputs == task.inputs]
+    fitting = [name for name in backbones_of(method) if BACKBONES.get(name).inputs == task.inputs]
     if wanted or task.backbone:
         return (wanted or task.backbone) if (wanted or task.backbone) in fitting else None
     return fitting[0] if fitting else None

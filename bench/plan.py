@@ -112,7 +112,7 @@ def pairs(
         elif backbone is None:
             asked = wanted or task.backbone
             lacks = f"{asked} that reads" if asked else "backbone that reads"
-            reason = f"{name} has no {lacks} {task.inputs}s (it runs on {', '.join(method.backbones)})"
+            reason = f"{name} has no {lacks} {task.inputs}s (it runs on {', '.join(chain.backbones_of(method))})"
             skipped.append({"method": name, "task": task.id, "reason": reason})
         else:
             fitting.append((name, task, backbone))

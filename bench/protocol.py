@@ -13,7 +13,7 @@ from bench.dotted import flat, model_keys, nested
 from bench.errors import RequestError, nearest
 from methods import METHODS
 from methods.method import Method
-from methods.settings import Settings
+from methods.settings import COMPLETE, Settings
 from tasks import BACKBONES, catalogue
 from tasks.info import TaskInfo
 from tasks.settings import Section
@@ -101,6 +101,10 @@ class Protocol:
             where = _where(f"protocol {self.name}", "corpus.shares", origins)
             total = sum(settings.corpus.shares.values())
             raise RequestError(f"{where}: corpus.shares: expected shares that sum to 1, got {total:g}")
+        if own is not None:
+            kept = flat({method.section or "": own.model_dump(mode="json", context=COMPLETE)})
+            fixed = (key for key, value in kept.items() if key in values and values[key] != value)
+            origins |= dict.fromkeys(fixed, f"fixed by {method.name}")
         used = {*Settings.model_fields, method.section, *others}
         return Resolved(settings, {key: value for key, value in origins.items() if key.split(".")[0] in used})
 

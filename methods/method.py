@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from methods.stage import Stage
     from tasks.settings import Section
 
-# A method that knows no modality runs on all; molecules are images unless graphs are asked for.
-BACKBONES = ("resnet18", "gin", "roberta", "analytic")
-
 Stages = Callable[["Settings"], Sequence["Stage"]]
 Names = Callable[["Section | None"], Sequence[str]]
 
@@ -29,7 +26,7 @@ class Method:
     title: str
     paper: str
     published: tuple[str, ...]  # modalities that the paper evaluates; elsewhere the combination is ours
-    backbones: tuple[str, ...]  # that it runs on; the first that reads a task's inputs is its default there
+    backbones: tuple[str, ...]  # the only ones that it runs on, the preferred one first; none: it runs on all
     cost: str  # training cost relative to fine-tuning, in words
     stages: Stages  # after the shared general-domain start
     section: str | None = None  # the protocol section of its own
@@ -65,7 +62,7 @@ def method(
     paper: str,
     published: tuple[str, ...],
     cost: str,
-    backbones: tuple[str, ...] = BACKBONES,
+    backbones: tuple[str, ...] = (),
     section: str | None = None,
     options: type[Section] | None = None,
     learns: bool = False,
@@ -80,8 +77,9 @@ def method(
 
     def file(stages: Stages) -> Stages:
         entry = Method(
-            name, title, paper, published, backbones, cost, stages,
-            section, options, learns, control_of, group, extra, needs, made_of, pretrained_on,
+            name=name, title=title, paper=paper, published=published, backbones=backbones, cost=cost, stages=stages,
+            section=section, options=options, learns=learns, control_of=control_of, group=group, extra=extra,
+            needs=needs, made_of=made_of, pretrained_on=pretrained_on,
         )  # fmt: skip
         METHODS.register(name)(entry)
         return stages

@@ -31,7 +31,6 @@ class SimcseSettings(PhaseSettings):
     cost="below cp: the other objectives' passes are left out",
     section="simcse",
     options=SimcseSettings,
-    group="simcse",
 )
 def simcse(settings: Settings) -> list[Stage]:
     """Continued pretraining on the contrastive loss, then fine-tuning."""
@@ -47,7 +46,6 @@ def simcse(settings: Settings) -> list[Stage]:
     cost="below cp: the other objectives' passes are left out",
     section="simcse",
     options=SimcseSettings,
-    group="simcse",
 )
 def simcse_mlm(settings: Settings) -> list[Stage]:
     """Continued pretraining on L_cl + lambda L_mlm, then fine-tuning.

@@ -74,4 +74,5 @@ class Backbone:
     prepare: Prepare
     describe: Describe
     build: Build
+    usual: bool = False  # reads its inputs unless a cell asks for another; one backbone for each kind of inputs is
     read_weights: ReadWeights | None = None  # none: no published weights of it are known by name

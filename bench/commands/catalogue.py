@@ -8,6 +8,7 @@ from typing import Any
 from tabulate import tabulate
 
 from bench import protocol_files as protocols
+from bench.chain import backbones_of
 from bench.dotted import flat
 from bench.errors import RequestError, nearest
 from bench.plan import pairs, parse_backbones
@@ -44,6 +45,16 @@ def describe(
     ------
     RequestError: if nothing has that name.
     """
+    kind, name = _find(words)
+    if kind == "protocol":
+        return _protocol(name, method, task, assignments, backbone)
+    if method is not None or task is not None or backbone is not None or assignments:
+        raise RequestError(f"show: --method, --task, --backbone and --set go with a protocol, got the {kind} {name!r}")
+    return {"method": _method, "suite": _suite, "task": _task}[kind](name)
+
+
+def _find(words: Sequence[str]) -> tuple[str, str]:
+    """Return the kind and the name of what is meant; raises RequestError if there is no such kind, or no such name."""
     kinds = ("method", "task", "suite", "protocol")
     if len(words) > 2 or (len(words) == 2 and words[0] not in kinds):
         raise RequestError(f"show: expected [{'|'.join(kinds)}] NAME, got {' '.join(words)!r}")
@@ -57,33 +68,38 @@ def describe(
         "task": [t.id for s in catalogue.suites().values() for t in s.tasks],
     }
     kind = kind or next((k for k, names in homes.items() if name in names), None)
-    if kind is None:
-        try:
-            name, kind = catalogue.get(name).id, "task"
-        except RequestError as error:
-            if any(name == task_id.partition(":")[2] for task_id in homes["task"]):  # in several suites
-                raise
-            known = [n for names in homes.values() for n in names]
-            raise RequestError(f"show: {name!r} is not known; {nearest(name, known)}") from error
-    if kind == "protocol":
-        return _protocol(name, method, task, assignments, backbone)
-    if method is not None or task is not None or backbone is not None or assignments:
-        raise RequestError(f"show: --method, --task, --backbone and --set go with a protocol, got the {kind} {name!r}")
-    if kind == "suite":
-        if name not in catalogue.suites():
-            raise RequestError(f"suite: {name!r} is not known; {nearest(name, catalogue.suites())}")
-        suite = catalogue.suites()[name]
-        return f"{suite.name}: {suite.title}\n\n" + "\n".join(f"  {t.id}: {t.title}" for t in suite.tasks)
-    if kind == "method":
-        entry = METHODS.get(name)
-        modalities = [BACKBONES.get(b).modality for b in entry.backbones]
-        ours = [m for m in modalities if m not in entry.published]
-        facts = {
-            "title": entry.title, "paper": entry.paper, "backbones": ", ".join(entry.backbones), "cost": entry.cost,
-            "published for": ", ".join(entry.published) or "nothing: a control or variant of this benchmark",
-            "ours": ", ".join(ours) or "-", "protocol section": entry.section or "-",
-        }  # fmt: skip
-        return _facts(entry.name, facts)
+    if kind:
+        return kind, name
+    try:
+        return "task", catalogue.get(name).id
+    except RequestError as error:
+        if any(name == task_id.partition(":")[2] for task_id in homes["task"]):  # in several suites
+            raise
+        known = [n for names in homes.values() for n in names]
+        raise RequestError(f"show: {name!r} is not known; {nearest(name, known)}") from error
+
+
+def _method(name: str) -> str:
+    entry = METHODS.get(name)
+    backbones = backbones_of(entry)
+    modalities = [BACKBONES.get(b).modality for b in backbones]
+    ours = [m for m in modalities if m not in entry.published]
+    facts = {
+        "title": entry.title, "paper": entry.paper, "backbones": ", ".join(backbones), "cost": entry.cost,
+        "published for": ", ".join(entry.published) or "nothing: a control or variant of this benchmark",
+        "ours": ", ".join(ours) or "-", "protocol section": entry.section or "-",
+    }  # fmt: skip
+    return _facts(entry.name, facts)
+
+
+def _suite(name: str) -> str:
+    if name not in catalogue.suites():
+        raise RequestError(f"suite: {name!r} is not known; {nearest(name, catalogue.suites())}")
+    suite = catalogue.suites()[name]
+    return f"{suite.name}: {suite.title}\n\n" + "\n".join(f"  {t.id}: {t.title}" for t in suite.tasks)
+
+
+def _task(name: str) -> str:
     info = catalogue.get(name)
     hidden = {"targets"} | ({"smiles", "duplicates"} if info.inputs == "text" else set())
     shown = {k: v for k, v in flat(info.model_dump(exclude=hidden)).items() if v not in ("", None, ())}

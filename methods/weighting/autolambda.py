@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, float64, full, zeros
 
 from methods.weighting.rule import Need, Signals, Weighting
@@ -17,6 +15,7 @@ class AutoLambda(Weighting):
 
     needs: frozenset[Need] = frozenset({"lookahead"})
     before_step, least = True, 2
+    state = ("t", "lambdas", "m", "v")
 
     def __init__(self, n: int, seed: int = 0, *, rate: float) -> None:
         super().__init__(n, seed)
@@ -32,9 +31,3 @@ class AutoLambda(Weighting):
         self.m, self.v = self.m.lerp(slope, 1 - BETAS[0]), self.v.lerp(slope**2, 1 - BETAS[1])
         first, second = (moment / (1 - beta**self.t) for moment, beta in zip((self.m, self.v), BETAS, strict=True))
         self.lambdas = (self.lambdas - self.rate * first / (second.sqrt() + EPSILON)).clamp_min(FLOOR)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("t", "lambdas", "m", "v")}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, ones, softmax, stack
 
 from methods.weighting.positive import above
@@ -15,6 +13,7 @@ class DynamicWeightAverage(Weighting):
 
     needs: frozenset[Need] = frozenset({"losses"})
     least = 2
+    state = ("rows", "means")
 
     def __init__(self, n: int, seed: int = 0, *, window: int, temperature: float) -> None:
         super().__init__(n, seed)
@@ -31,9 +30,3 @@ class DynamicWeightAverage(Weighting):
         self.rows = [*self.rows, above(signals.losses)]
         if len(self.rows) == self.window:
             self.means, self.rows = [*self.means, stack(self.rows).mean(0)][-2:], []
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows, "means": self.means}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.rows, self.means = state["rows"], state["means"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, float64, softmax, tensor, zeros
 
 from methods.weighting.positive import above
@@ -15,6 +13,7 @@ class FAMO(Weighting):
 
     needs: frozenset[Need] = frozenset({"losses", "losses_after"})
     least = 2
+    state = ("xi", "logs")
 
     def __init__(self, n: int, seed: int = 0, *, beta: float, gamma: float, bounds: list[float]) -> None:
         super().__init__(n, seed)
@@ -31,9 +30,3 @@ class FAMO(Weighting):
         before, self.logs = (above(signals.require(name), self.b).log() for name in ("losses", "losses_after"))
         z, fall = softmax(self.xi, 0), before - self.logs
         self.xi = self.xi - self.beta * signals.decay * (z * fall - z * (z @ fall) + self.gamma * self.xi)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"xi": self.xi, "logs": self.logs}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.xi, self.logs = state["xi"], state["logs"]

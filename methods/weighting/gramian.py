@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import ClassVar
 
 from torch import Tensor, float64, full
 
@@ -15,6 +15,7 @@ class FromGramian(Weighting):
     needs: frozenset[Need] = frozenset({"gramian"})
     before_step = True
     least = 2
+    state: ClassVar[tuple[str, ...]] = ("s",)
 
     def __init__(self, n: int, seed: int = 0) -> None:
         super().__init__(n, seed)
@@ -22,9 +23,3 @@ class FromGramian(Weighting):
 
     def weights(self) -> Tensor:
         return self.s
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"s": self.s}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.s = state["s"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, float64, softmax, zeros
 
 from methods.weighting.rule import Need, Signals, Weighting
@@ -16,6 +14,7 @@ class MetaTartan(Weighting):
     """
 
     least = 2
+    state = ("w",)
 
     def __init__(
         self, n: int, seed: int = 0, *, eta: float, score: str = "cosine", order: str = "after", jacobian: bool = False
@@ -32,9 +31,3 @@ class MetaTartan(Weighting):
         """Raise the weights of terms whose gradient points where the validation loss falls."""
         score, s = signals.require(self.signal), self.weights()
         self.w = self.w + self.eta * (s * score - s * (s @ score) if self.jacobian else score)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"w": self.w}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.w = state["w"]

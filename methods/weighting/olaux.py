@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, cat, float64, ones, zeros
 
 from methods.weighting.rule import Need, Signals, Weighting
@@ -17,6 +15,7 @@ class OlAux(Weighting):
 
     needs: frozenset[Need] = frozenset({"gramian"})
     least = 2
+    state = ("w", "total", "count")
 
     def __init__(self, n: int, seed: int = 0, *, alpha: float, beta: float, interval: int) -> None:
         super().__init__(n, seed)
@@ -32,9 +31,3 @@ class OlAux(Weighting):
         self.total, self.count = self.total + self.alpha * signals.require("gramian")[:-1, -1], self.count + 1
         if self.count == self.interval:
             self.w, self.total, self.count = (self.w + self.beta * self.total).clamp_min(0), self.total * 0, 0
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"w": self.w, "total": self.total, "count": self.count}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.w, self.total, self.count = state["w"], state["total"], state["count"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import eye, random
 from torchjd.aggregation import PCGradWeighting
 
@@ -14,6 +12,8 @@ from tasks.randomness import generator
 
 class PCGrad(FromGramian):
     """s = w / sum_i w_i, sum_i w_i g_i the sum of projected gradients. Dividing is ours: no rule takes longer steps."""
+
+    state = ("step", "s")
 
     def __init__(self, n: int, seed: int = 0) -> None:
         super().__init__(n, seed)
@@ -26,9 +26,3 @@ class PCGrad(FromGramian):
             random.set_rng_state(generator(self.seed, "pcgrad", self.step).get_state())
             w = PCGradWeighting()(gramian + floor)
         self.step, self.s = self.step + 1, w / w.sum()
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"step": self.step, "s": self.s}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.step, self.s = state["step"], state["s"]

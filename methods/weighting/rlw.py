@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, float64, randn, softmax
 
 from methods.weighting.rule import Signals, Weighting
@@ -14,6 +12,7 @@ class RandomLossWeighting(Weighting):
     """s = softmax(x), x ~ N(0, I), drawn anew for every step: draw k is a function of the seed and k alone."""
 
     least = 2
+    state = ("step",)
 
     def __init__(self, n: int, seed: int = 0) -> None:
         super().__init__(n, seed)
@@ -25,9 +24,3 @@ class RandomLossWeighting(Weighting):
     def update(self, signals: Signals) -> None:
         """Go on to the next draw; reads nothing."""
         self.step += 1
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"step": self.step}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.step = state["step"]

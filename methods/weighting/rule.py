@@ -50,6 +50,7 @@ class Weighting(ABC):
     needs: frozenset[Need] = frozenset()
     before_step: bool = False
     least: ClassVar[int] = 1  # terms without which the rule means nothing
+    state: ClassVar[tuple[str, ...]] = ()  # the attributes that updates change
 
     def __init__(self, n: int, seed: int = 0) -> None:
         self.n, self.seed = n, seed
@@ -63,10 +64,12 @@ class Weighting(ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that :meth:`load_state_dict` needs to go on with the same bits."""
-        return {}
+        return {name: getattr(self, name) for name in self.state}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore :meth:`state_dict`."""
+        for name in self.state:
+            setattr(self, name, state[name])
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, float64, softmax, zeros
 
 from methods.weighting.positive import above
@@ -19,6 +17,7 @@ class Uncertainty(Weighting):
 
     needs: frozenset[Need] = frozenset({"losses"})
     least = 2
+    state = ("eta",)
 
     def __init__(self, n: int, seed: int = 0, *, rate: float) -> None:
         super().__init__(n, seed)
@@ -31,9 +30,3 @@ class Uncertainty(Weighting):
         """Move eta; raises ArithmeticError if a loss is not positive, as eta_i would then fall without end."""
         losses = above(signals.losses)
         self.eta = self.eta - self.rate * signals.decay * (1 - (-self.eta).exp() * losses)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"eta": self.eta}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.eta = state["eta"]

@@ -65,5 +65,6 @@ BACKBONES.register(NAME)(
         prepare=prepare,
         describe=describe,
         build=build,
+        usual=True,
     )
 )

@@ -135,5 +135,6 @@ BACKBONES.register(NAME)(
         prepare=prepare,
         describe=describe,
         build=build,
+        usual=True,
     )
 )

@@ -186,6 +186,7 @@ BACKBONES.register(NAME)(
         prepare=prepare,
         describe=describe,
         build=build,
+        usual=True,
         read_weights=read_weights,
     )
 )

@@ -61,6 +61,10 @@ def test_methods_keep_their_order_and_lose_repeats() -> None:
     assert planning.parse_methods("tapweight, cp,tapweight,") == ["tapweight", "cp"]
 
 
+def test_the_name_of_a_method_means_that_method_alone() -> None:
+    assert [planning.parse_methods(name) for name in METHODS.names()] == [[name] for name in METHODS.names()]
+
+
 def test_pairs_that_do_not_fit_are_skipped_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     image = BACKBONES.get("resnet18")
     monkeypatch.setitem(BACKBONES._entries, "roberta", replace(image, name="roberta", inputs="text"))
@@ -185,3 +189,16 @@ def test_backbones_are_chosen_by_name_by_the_task_or_by_the_method() -> None:
     assert skipped[0]["reason"] == "attrmask has no resnet18 that reads molecules (it runs on gin)"
     with pytest.raises(RequestError, match=r"--backbone: .gln. is not known; .*gin"):
         planning.parse_backbones("gln")
+
+
+def test_a_backbone_from_elsewhere_runs_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = replace(BACKBONES.get("gin"), name="own")
+    monkeypatch.setitem(BACKBONES._entries, "own", own)
+    task = get("demo:rings")
+    assert [pair[2] for pair in planning.pairs(["cp"], [task], ["own"])[0]] == ["own"]
+    assert [pair[2] for pair in planning.pairs(["cp"], [task])[0]] == ["resnet18"]
+
+
+def test_one_backbone_is_usual_for_each_kind_of_inputs() -> None:
+    entries = [BACKBONES.get(name) for name in BACKBONES.names()]
+    assert sorted(entry.inputs for entry in entries if entry.usual) == sorted({entry.inputs for entry in entries})

@@ -18,7 +18,6 @@ from bench.errors import RequestError
 from bench.protocol import Protocol, Resolved, parse
 from bench.protocol_files import load
 from methods import METHODS
-from methods.method import BACKBONES
 from methods.settings import COMPLETE, TriLevelSettings
 from tasks.catalogue import get, suites
 
@@ -62,7 +61,7 @@ def test_built_in_protocols_fit_every_cell(name: str) -> None:
         for task in TASKS:
             backbone = backbone_for(method, task)
             if backbone is None:
-                assert method.backbones != BACKBONES, "only a method that names its own runs on some"
+                assert method.backbones, "only a method that names its own runs on some"
                 continue
             resolved = rules.resolve(method, task, backbone)
             sections = {*type(resolved.settings).model_fields, method.section, *resolved.settings.others}
@@ -105,6 +104,16 @@ def test_the_last_override_wins_and_set_wins_over_all() -> None:
     assert resolved.settings.method.rate == 8
     assert resolved.origins["tapweight.rate"] == "--set"
     assert resolve(rules, task="qm9").settings.continued.steps == 30000  # three overrides name it
+
+
+def test_what_a_method_fixes_is_said_to_come_from_it() -> None:
+    resolved = resolve(load("small", ["tapweight.unroll_one=9"]), "tapweight-as-released")
+    assert isinstance(resolved.settings.method, TriLevelSettings)
+    assert resolved.settings.method.unroll_one == 1
+    assert resolved.origins["tapweight.unroll_one"] == "fixed by tapweight-as-released"
+    assert resolved.origins["tapweight.unroll_two"] == "small: defaults"  # which has the same value
+    other = resolve(load("small", ["tapweight.unroll_one=9"]), "tapweight")
+    assert other.origins["tapweight.unroll_one"] == "--set"
 
 
 def test_a_method_sees_its_own_section_alone() -> None:
