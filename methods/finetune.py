@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 @method(
     "finetune",
     title="Fine-tuning",
-    paper="Xiang et al. 2022 (ImageMol)",
-    published=("image",),
+    paper="Xiang et al. 2022 (ImageMol); Liu et al. 2019 (RoBERTa); Hu et al. 2020 (GIN)",
+    published=("image", "text", "graph"),
     cost="1",
 )
 def finetune(settings: Settings) -> list[Stage]:

@@ -81,12 +81,15 @@ class StartSettings(Grown):
         return self
 
 
-class ContinuedSettings(Section):
+class ContinuedSettings(Grown):
     """Continued pretraining: the whole of ``cp``, and level I of TapWeight."""
+
+    added = ("source",)
 
     steps: int = Field(gt=0)
     batch: int = Field(gt=0)
     optimiser: OptimiserSettings
+    source: Literal["corpus", "task"] = "corpus"  # D_pt: the general corpus, or the training inputs of the task
 
 
 class PhaseSettings(Section):
@@ -169,14 +172,17 @@ class HeadOptimiserSettings(OptimiserSettings):
     warmup: Share = 0.06
 
 
-class JointSettings(Section):
+class JointSettings(Grown):
     """Joint training of one body on the objectives and the end task; body and steps are those of ``continued``."""
+
+    added = ("objectives",)
 
     batch: int = Field(gt=0, default=128)  # of D_tr; TARTAN: 64, accumulated over two passes
     head: HeadOptimiserSettings = HeadOptimiserSettings()
     evaluate_every: int = Field(gt=0, default=30)  # steps between two validation scores; the last step has one too
     patience: int = Field(gt=0, default=20)  # stop when the best of so many last scores is below the best of all
     final_finetuning: bool = True  # fine-tune the best model at the end; the paper calls it optional
+    objectives: tuple[str, ...] = ()  # beside the end task; none: all
 
 
 class MetaSettings(Section):

@@ -106,6 +106,11 @@ def corpus_key(spec: ProblemSpec) -> dict[str, Any]:
     }
 
 
+def source_key(spec: ProblemSpec, source: str) -> dict[str, Any]:
+    """:func:`corpus_key`, and where the unlabelled examples are those of the task, whose they are."""
+    return corpus_key(spec) | (inputs_key(spec) if source == "task" else {})
+
+
 def task_key(spec: ProblemSpec) -> dict[str, Any]:
     """The part of a key that says which labelled task is trained on."""
     return {"task": spec.task.id, "split": spec.split_checksum, "labels": dict(spec.labels)}

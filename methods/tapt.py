@@ -1,4 +1,8 @@
-"""Task-adaptive and domain-adaptive pretraining (Gururangan et al. 2020): equal weights on other inputs."""
+"""Task-adaptive and domain-adaptive pretraining (Gururangan et al. 2020): continued pretraining on other inputs.
+
+On text the paper's only objective is masked LM, which the protocols name in ``objectives``; elsewhere, where no paper
+evaluates them, all objectives have equal weights.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +20,23 @@ PAPER = "Gururangan et al. 2020, arXiv 2004.10964"
 COST = "cp with as many steps"
 
 
-class TaptSettings(PhaseSettings):
-    """How the phase on the task's own inputs differs from ``continued``."""
+class AdaptiveSettings(PhaseSettings):
+    """How the phase differs from ``continued``."""
+
+    objectives: tuple[str, ...] = ()  # that it trains on, with equal weights; none: on all
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weights of the objectives that are named."""
+        return {name: 1 / len(self.objectives) for name in self.objectives}
 
 
-class DaptSettings(PhaseSettings):
-    """How the phase on the domain's inputs differs from ``continued``."""
+class TaptSettings(AdaptiveSettings):
+    """The phase on the task's own inputs."""
+
+
+class DaptSettings(AdaptiveSettings):
+    """The phase on the domain's inputs."""
 
 
 @method(
@@ -37,8 +52,12 @@ def tapt(settings: Settings) -> list[Stage]:
     """Continued pretraining on the inputs of the training part, without their labels, then fine-tuning."""
     from methods.stages.continued import Continued
     from methods.stages.finetune import FineTune
+    from methods.stages.selected import Selected
 
-    phase = settings.own(TaptSettings).on(settings.continued)
+    own = settings.own(TaptSettings)
+    phase = own.on(settings.continued)
+    if own.objectives:
+        return [Selected(phase, source="task", name="tapt", weights=own.weights), FineTune(settings.finetune)]
     return [Continued(phase, source="task", name="tapt"), FineTune(settings.finetune)]
 
 
@@ -59,10 +78,14 @@ def dapt(settings: Settings) -> list[Stage]:
     """
     from methods.stages.continued import Continued
     from methods.stages.finetune import FineTune
+    from methods.stages.selected import Selected
     from methods.weighting.fixed import Fixed
     from methods.weighting.rule import Rule
 
-    phase, rule = settings.own(DaptSettings).on(settings.continued), Rule(Fixed, {"s": []})  # as cp has it
+    own = settings.own(DaptSettings)
+    phase, rule = own.on(settings.continued), Rule(Fixed, {"s": []})  # as cp has it
+    if own.objectives:
+        return [Selected(phase, source="domain", name="dapt", weights=own.weights), FineTune(settings.finetune)]
     return [Continued(phase, rule, source="domain"), FineTune(settings.finetune)]
 
 

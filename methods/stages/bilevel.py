@@ -46,7 +46,7 @@ class BiLevel(UpperLevelStage):
         body, upper = Pretraining(problem, start, one, self.name, two.idle), UpperLevel(problem, two, self.name)
         heads = AllHeads(body.heads, problem.downstream_head())
         head_optimiser = optimisers.build(heads.task.parameters(), one.optimiser)
-        corpus = problem.stream("corpus", one.batch, PURPOSE)
+        corpus = problem.stream(one.source, one.batch, PURPOSE)
         train = problem.stream("train", two.batch, "bi-level")
         val = problem.stream(self.validation, two.validation_batch, "level III")
         body.check_slopes(corpus)

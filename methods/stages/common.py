@@ -43,11 +43,11 @@ def check_finite(values: Tensor, names: Sequence[str], stage: str, step: int) ->
             raise LossError(f"{stage}, step {step}: the loss {name!r} is {value}")
 
 
-def check_idle(idle: Collection[str], objectives: Sequence[str], stage: str) -> None:
-    """Raise RequestError with the nearest names if an idle objective is not one of ``objectives``."""
-    for name in idle:
+def check_known(named: Collection[str], objectives: Sequence[str], stage: str, option: str) -> None:
+    """Raise RequestError with the nearest names if one that an option names is not one of ``objectives``."""
+    for name in named:
         if name not in objectives:
-            raise RequestError(f"stage {stage!r}: idle: {name!r} is no objective; {nearest(name, objectives)}")
+            raise RequestError(f"stage {stage!r}: {option}: {name!r} is no objective; {nearest(name, objectives)}")
 
 
 class Pretraining:
@@ -80,6 +80,11 @@ class Pretraining:
         terms = self.problem.objective_terms(self.encoder, self.heads, batch, self.idle)
         check_finite(torch.stack([term.detach() for term in terms]), self.problem.objectives, self.stage, step)
         return terms
+
+    def active(self, batch: Batch, step: int) -> list[Tensor]:
+        """Return :meth:`terms` without the idle ones."""
+        pairs = zip(self.problem.objectives, self.terms(batch, step), strict=True)
+        return [term for name, term in pairs if name not in self.idle]
 
     def move(self, step: int) -> None:
         """Move theta and the heads along the gradient that they hold."""

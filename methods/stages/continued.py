@@ -10,7 +10,7 @@ import torch
 
 from methods.hypergradient.jacobian import Jacobian
 from methods.settings import ContinuedSettings
-from methods.stage import Context, Stage, StageResult, Weights, corpus_key, inputs_key
+from methods.stage import Context, Stage, StageResult, Weights, source_key
 from methods.stages.common import PURPOSE, LossError, Pretraining, TrajectoryLog, check_finite, on_cpu
 from methods.weighting.fixed import Fixed
 from methods.weighting.positive import TermError
@@ -37,13 +37,17 @@ class Continued(Stage):
 
     @property
     def shared(self) -> bool:
-        return self.source != "task"
+        return self._source != "task"
+
+    @property
+    def _source(self) -> Source:
+        return self.settings.source if self.source == "corpus" else self.source
 
     def validate(self, spec: ProblemSpec) -> None:
         self.rule.build(spec.objectives, spec.seed, self.name, GIVES)
 
     def key(self, spec: ProblemSpec) -> Mapping[str, Any]:
-        inputs = corpus_key(spec) | ({} if self.shared else inputs_key(spec))
+        inputs = source_key(spec, self._source)
         if self._reads(spec) == "domain":
             inputs["domain"] = dict(spec.domain)
         return inputs | {
@@ -53,7 +57,7 @@ class Continued(Stage):
         }
 
     def _reads(self, spec: ProblemSpec) -> Source:
-        return "corpus" if self.source == "domain" and not spec.domain else self.source
+        return "corpus" if self._source == "domain" and not spec.domain else self._source
 
     def idle(self, objectives: Sequence[str]) -> tuple[str, ...]:
         """Objectives that are the constant 0, so that encoder passes which only they need are left out."""

@@ -11,9 +11,9 @@ import torch
 from bench.errors import RequestError
 from methods.hypergradient.jacobian import Jacobian
 from methods.settings import ContinuedSettings, JointSettings, MetaSettings, Settings
-from methods.stage import Context, Model, Stage, StageResult, Weights, corpus_key, task_key
+from methods.stage import Context, Model, Stage, StageResult, Weights, source_key, task_key
 from methods.stages import optimiser as optimisers
-from methods.stages.common import PURPOSE, Pretraining, TrajectoryLog, check_finite, on_cpu
+from methods.stages.common import PURPOSE, Pretraining, TrajectoryLog, check_finite, check_known, on_cpu
 from methods.stages.endtask import END_TASK, EndTask
 from methods.stages.finetune import Best, FineTune
 from methods.stages.metahead import ValidationGradient
@@ -47,15 +47,21 @@ class Joint(Stage):
 
     def weighting(self, spec: ProblemSpec) -> Weighting:
         """Return the rule for the terms of a problem; raises RequestError if it does not fit them."""
+        gives: tuple[Need, ...] = ("losses", "gramian", *(WITH_V if self.meta else ()))
+        return self.rule.build(self.terms(spec), spec.seed, self.name, gives)
+
+    def terms(self, spec: ProblemSpec) -> tuple[str, ...]:
+        """Return the names of what is weighted, the end task last; raises RequestError if nothing is beside it."""
+        check_known(self.settings.objectives, spec.objectives, self.name, "objectives")
         if not spec.objectives:
             raise RequestError(f"stage {self.name!r}: expected at least one objective beside the end task, got none")
-        gives: tuple[Need, ...] = ("losses", "gramian", *(WITH_V if self.meta else ()))
-        return self.rule.build((*spec.objectives, END_TASK), spec.seed, self.name, gives)
+        wanted = self.settings.objectives or spec.objectives
+        return (*(name for name in spec.objectives if name in wanted), END_TASK)
 
     def key(self, spec: ProblemSpec) -> Mapping[str, Any]:
         # A method's section may hold more than the two parts that this stage reads.
         joint, meta = set(JointSettings.model_fields), set(MetaSettings.model_fields)
-        return corpus_key(spec) | task_key(spec) | {
+        return source_key(spec, self.pretraining.source) | task_key(spec) | {
             "pretraining": self.pretraining.model_dump(mode="json"),
             "settings": self.settings.model_dump(mode="json", include=joint),
             "meta": self.meta.model_dump(mode="json", include=meta) if self.meta else None,
@@ -66,11 +72,12 @@ class Joint(Stage):
 
     def run(self, problem: Problem, start: Weights, context: Context) -> StageResult:
         one, two, total = self.pretraining, self.settings, self.pretraining.steps
-        body, end = Pretraining(problem, start, one, self.name), EndTask(problem, two, total, self.name)
-        rule, best = self.weighting(problem.spec), Best(ties=True)
-        log = TrajectoryLog([*problem.objectives, END_TASK])
+        names = self.terms(problem.spec)
+        idle = [name for name in problem.objectives if name not in names]
+        body, end = Pretraining(problem, start, one, self.name, idle), EndTask(problem, two, total, self.name)
+        rule, best, log = self.weighting(problem.spec), Best(ties=True), TrajectoryLog(names)
         v = ValidationGradient(problem, self.meta, self.validation, self.name) if self.meta else None
-        corpus = problem.stream("corpus", one.batch, PURPOSE)
+        corpus = problem.stream(one.source, one.batch, PURPOSE)
         body.check_slopes(corpus)
         parts = {**body.parts(), **end.parts(), "rule": rule, "log": log, "best": best}
         for step in context.steps(total, parts, one.batch):
@@ -93,7 +100,7 @@ class Joint(Stage):
         self, rule: Weighting, body: Pretraining, end: EndTask, v: ValidationGradient | None, batch: Batch, step: int
     ) -> Signals:
         """Move weights and parameters once; return what the weights learned from."""
-        terms, jacobian = [*body.terms(batch, step), end.loss(body.encoder, step)], None
+        terms, jacobian = [*body.active(batch, step), end.loss(body.encoder, step)], None
         signals = Signals(on_cpu(torch.stack([term.detach() for term in terms])))
         if rule.needs - {"losses"}:
             heads = [*body.heads.parameters(), *end.head.parameters()]
@@ -132,7 +139,7 @@ class Joint(Stage):
             ahead = -rate * (rule.weights().to(jacobian.body) @ jacobian.body)
             found["lookahead"] = jacobian.alignment(v.ahead(body.encoder, end.head, step, ahead))
         for need, value in found.items():
-            names = [f"{need} of {term}" for term in (*body.problem.objectives, END_TASK)]
+            names = [f"{need} of {term}" for term in self.terms(body.problem.spec)]
             check_finite(value.diagonal() if value.ndim == 2 else value, names, self.name, step)
         return replace(losses, **found)
 

@@ -51,7 +51,8 @@ def final_weights(trajectory: Mapping[str, Any], objectives: Sequence[str]) -> T
     """Return the last weights of a logged trajectory for ``objectives``, shape (n,), float64.
 
     A term that is no objective, such as the end task in joint training, is dropped and the others are
-    divided by their sum. Without a row nothing was learned, and the weights are equal.
+    divided by their sum; an objective that took no part has weight 0. Without a row nothing was learned,
+    and the weights are equal.
 
     Raises
     ------
@@ -61,8 +62,8 @@ def final_weights(trajectory: Mapping[str, Any], objectives: Sequence[str]) -> T
     if not rows:
         return tensor([1 / len(objectives)] * len(objectives), dtype=float64)
     last = dict(zip(terms, rows[-1], strict=True))
-    s = tensor([last[name] for name in objectives], dtype=float64)
-    if len(objectives) == len(terms):
+    s = tensor([last.get(name, 0.0) for name in objectives], dtype=float64)
+    if set(objectives) == set(terms):
         return s  # to the bit
     if not s.sum() > 0:
         dropped = ", ".join(name for name in terms if name not in objectives)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.errors import RequestError
 from methods.settings import ContinuedSettings, FinetuneSettings
-from methods.stage import Context, Stage, StageResult, State, Uninterrupted, Weights, corpus_key, task_key
+from methods.stage import Context, Stage, StageResult, State, Uninterrupted, Weights, source_key, task_key
 from methods.stages.common import TrajectoryLog
 from methods.stages.continued import Continued
 from methods.stages.finetune import FineTune
@@ -78,7 +78,7 @@ class Search(Stage):
             )
 
     def key(self, spec: ProblemSpec) -> Mapping[str, Any]:
-        return corpus_key(spec) | task_key(spec) | {
+        return source_key(spec, self.pretraining.source) | task_key(spec) | {
             "pretraining": self.pretraining.model_dump(mode="json"),
             "finetuning": self.finetuning.model_dump(mode="json"),
             "trials": self.trials,

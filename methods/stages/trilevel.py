@@ -42,7 +42,7 @@ class TriLevel(UpperLevelStage):
         one, two, total = self.pretraining, self.settings, self.pretraining.steps
         body, upper = Pretraining(problem, start, one, self.name, two.idle), UpperLevel(problem, two, self.name)
         omega = Omega(problem, start, body, two, self.name)
-        corpus = problem.stream("corpus", one.batch, PURPOSE)
+        corpus = problem.stream(one.source, one.batch, PURPOSE)
         val = problem.stream(self.validation, two.validation_batch, "level III")
         body.check_slopes(corpus)
         every = two.unroll_one * two.unroll_two

@@ -15,9 +15,9 @@ from methods.hypergradient.choice import choose
 from methods.hypergradient.functional import Parameters
 from methods.hypergradient.probe import Probe, validation_gradient
 from methods.settings import ContinuedSettings, UpperLevelSettings
-from methods.stage import Stage, corpus_key, task_key
+from methods.stage import Stage, source_key, task_key
 from methods.stages import optimiser as optimisers
-from methods.stages.common import LossError, TrajectoryLog, check_finite, check_idle, on_cpu
+from methods.stages.common import LossError, TrajectoryLog, check_finite, check_known, on_cpu
 from methods.weighting.rule import Need, Rule, Signals, Weighting
 from methods.weighting.tapweight import TapWeight
 from tasks.problem import Batch, Problem, Source
@@ -41,7 +41,7 @@ def weights_rule(settings: UpperLevelSettings, spec: ProblemSpec, stage: str) ->
             f"stage {stage!r}: alignment: 'cosine' is that of v and grad L_i, so hypergradient {name!r} would not "
             "enter the weights; expected 'raw' or 'ema' with it, got 'cosine'"
         )
-    check_idle(settings.idle, spec.objectives, stage)
+    check_known(settings.idle, spec.objectives, stage, "idle")
     if settings.idle and not set(spec.objectives) - set(settings.idle):
         raise RequestError(f"stage {stage!r}: idle: expected to leave an objective to train on, got all of them")
     options = {"eta": settings.rate, "alignment": settings.alignment, "ema_decay": settings.ema_decay}
@@ -61,7 +61,7 @@ class UpperLevelStage(Stage):
         weights_rule(self.settings, spec, self.name)
 
     def key(self, spec: ProblemSpec) -> Mapping[str, Any]:
-        return corpus_key(spec) | task_key(spec) | {
+        return source_key(spec, self.pretraining.source) | task_key(spec) | {
             "pretraining": self.pretraining.model_dump(mode="json"),
             "settings": self.settings.model_dump(mode="json"),
             "validation": self.validation,

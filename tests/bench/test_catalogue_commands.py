@@ -65,7 +65,7 @@ def test_set_changes_what_a_cell_would_use() -> None:
 def test_a_method_that_cannot_run_on_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 
-    monkeypatch.setitem(METHODS._entries, "none", replace(METHODS.get("cp"), name="none", backbones=()))
+    monkeypatch.setitem(METHODS._entries, "none", replace(METHODS.get("cp"), name="none", backbones=("roberta",)))
     with pytest.raises(RequestError, match="none has no backbone that reads molecules"):
         describe(["small"], "none", "bace", [])
 

@@ -6,8 +6,9 @@ import pytest
 
 from bench.protocol_files import load
 from methods import METHODS
-from methods.settings import PhaseSettings, Settings, TriLevelSettings
+from methods.settings import JointSettings, PhaseSettings, Settings, TriLevelSettings
 from methods.simcse import SimcseSettings
+from methods.tapt import AdaptiveSettings
 from methods.tartan import TartanSettings
 from tasks.catalogue import get, suites
 from tasks.info import TaskInfo
@@ -85,10 +86,11 @@ def test_glue_has_the_values_of_the_paper(task: TaskInfo) -> None:
 
 
 def test_text_baselines_have_the_values_of_their_papers() -> None:
-    tapt, dapt = (resolved(name, "tartan:scierc").own(PhaseSettings) for name in ("tapt", "dapt"))
+    tapt, dapt = (resolved(name, "text:imdb").own(AdaptiveSettings) for name in ("tapt", "dapt"))
     simcse = resolved("simcse-mlm", "glue:rte").own(SimcseSettings)
     assert (dapt.steps, dapt.batch, *optimiser_of(dapt)) == (12_500, 2048, "adamw", 5e-4, 0.01, "linear")
     assert (tapt.batch, *optimiser_of(tapt)) == (256, "adamw", 1e-4, 0.01, "linear")
+    assert tapt.objectives == dapt.objectives == ("masked-lm",)
     assert (simcse.steps, simcse.batch, *optimiser_of(simcse)) == (1953, 512, "adamw", 1e-5, 0.0, "linear")
     assert simcse.masked_lm == 0.1
     tuned = resolved("finetune", "glue:rte").finetune.optimiser
@@ -98,6 +100,34 @@ def test_text_baselines_have_the_values_of_their_papers() -> None:
     for optimiser in (simcse.optimiser, resolved("cp", "glue:rte").continued.optimiser):
         assert optimiser
         assert (optimiser.betas, optimiser.eps, optimiser.decay_norms) == ((0.9, 0.999), 1e-8, True)
+
+
+@pytest.mark.parametrize(("task", "lines"), [("acl-arc", 1659), ("scierc", 3161), ("chemprot", 3983)])
+def test_a_sample_of_a_domain_lasts_a_hundred_epochs(task: str, lines: int) -> None:
+    dapt = resolved("dapt", f"tartan:{task}").own(AdaptiveSettings)
+    assert (dapt.steps, dapt.batch) == (round(100 * lines / 256), 256)
+
+
+@pytest.mark.parametrize("task", suites()["moleculenet"].tasks, ids=lambda task: task.name)
+def test_tapt_on_molecules_lasts_a_hundred_epochs(task: TaskInfo) -> None:
+    tapt = load("paper").resolve(METHODS.get("tapt"), task, "resnet18").settings.own(AdaptiveSettings)
+    assert tapt.steps == pytest.approx(100 * 0.8 * task.rows / 256, abs=1)
+    assert (tapt.batch, tapt.objectives) == (256, ())
+
+
+@pytest.mark.parametrize("protocol", ["paper", "small", "smoke"])
+def test_tartan_has_masked_lm_on_the_task_s_text_on_its_own_tasks(protocol: str) -> None:
+    for method in ("mt-tartan", "meta-tartan", "meta-tartan-null"):
+        of = lambda task: load(protocol).resolve(METHODS.get(method), get(task), "roberta").settings  # noqa: B023, E731
+        own, other = of("tartan:scierc"), of("glue:rte")
+        assert (own.continued.source, own.own(JointSettings).objectives) == ("task", ("masked-lm",))
+        assert (other.continued.source, other.own(JointSettings).objectives) == ("corpus", ())
+
+
+@pytest.mark.parametrize("task", ["esol", "muv", "qm9", "bace"])
+def test_reweighting_on_graphs_takes_3000_steps(task: str) -> None:
+    settings = load("paper").resolve(METHODS.get("cp"), get(f"moleculenet:{task}"), "gin").settings
+    assert settings.continued.steps == 3000
 
 
 def test_text_starts_from_roberta_base_and_its_documents_are_cut_at_512() -> None:

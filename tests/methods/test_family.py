@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -94,6 +95,7 @@ def test_terms_that_are_no_objectives_are_dropped() -> None:
     same_terms = {"objectives": ["a", "b"], "weights": [[0.1, 0.9 + 1e-9]]}
     assert final_weights(same_terms, ["a", "b"]).tolist() == [0.1, 0.9 + 1e-9]  # as they are, to the bit
     assert final_weights({"objectives": ["a", "b"], "weights": []}, ["a", "b"]).tolist() == [0.5, 0.5]
+    assert final_weights({"objectives": ["b", "end-task"], "weights": [[0.4, 0.6]]}, ["a", "b"]).tolist() == [0.0, 1.0]
     with pytest.raises(ArithmeticError, match="all of it on end-task"):
         final_weights({"objectives": ["a", "b", "end-task"], "weights": [[0.0, 0.0, 1.0]]}, ["a", "b"])
 
@@ -152,6 +154,28 @@ def test_tapt_reads_the_task_and_no_label(demo_problem: Problem, monkeypatch: py
     monkeypatch.setattr(demo_problem, "score", None)
     assert same(run(demo_problem, "tapt")[0].weights, expected.weights)
     assert asked == ["task"]
+
+
+@pytest.mark.parametrize("method", ["cp", "tapweight", "tapweight-blo", "mt-tartan", "search-random"])
+def test_the_task_s_inputs_can_be_the_corpus_of_every_method(
+    demo_problem: Problem, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    before, asked = demo_problem.stream, set()
+
+    def stream(source: Any, batch_size: int, purpose: str) -> Any:
+        asked.add(source)
+        return before(source, batch_size, purpose)
+
+    monkeypatch.setattr(demo_problem, "stream", stream)
+    own = run(demo_problem, method, "continued.source=task")[0]
+    assert "task" in asked
+    assert "corpus" not in asked
+    (general, *_), (special, *_) = stages_of(method), stages_of(method, "continued.source=task")
+    assert '"source"' not in json.dumps(general.key(demo_problem.spec)), "results from before keep their names"
+    assert demo_problem.spec.task.id in json.dumps(special.key(demo_problem.spec))
+    assert not special.shared
+    if method == "cp":
+        assert same(own.weights, run(demo_problem, "tapt")[0].weights)
 
 
 def test_dapt_is_cp_and_both_is_one_after_the_other(demo_problem: Problem, cp: StageResult) -> None:

@@ -237,3 +237,29 @@ def test_the_body_sees_the_corpus_batches_of_continued_pretraining() -> None:
     alone = Continued(continued).run(Tiny(), start_of(Tiny()), Uninterrupted())
     both = Joint(continued, JointSettings(), Rule(Fixed)).run(Tiny(), start_of(Tiny()), Uninterrupted())
     assert alone.log["trajectory"]["losses"][0] == both.log["trajectory"]["losses"][0][:-1]
+
+
+# --- which objectives, and whose inputs
+
+
+def test_objectives_that_are_not_named_take_no_part() -> None:
+    rule = Rule(MetaTartan, {"eta": 0.5, "score": "cosine"})
+    some = run(joint(rule, SHARED, objectives=["far"]), Tiny())
+    alone, everything = run(joint(rule, SHARED), Tiny(("far",))), run(joint(rule, SHARED), Tiny())
+    assert some.log["trajectory"] == alone.log["trajectory"]
+    assert some.log["trajectory"]["objectives"] == ["far", "end-task"]
+    body = [result.weights["encoder"]["first"] for result in (some, alone, everything)]
+    assert torch.equal(body[0], body[1])
+    assert not torch.equal(body[0], body[2])
+
+
+def test_an_objective_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(RequestError, match=r"stage 'joint': objectives: 'fra' is no objective; .*far"):
+        joint(Rule(Fixed), objectives=["fra"]).validate(Tiny().spec)
+
+
+def test_the_names_of_results_are_as_before_there_was_a_choice() -> None:
+    key = joint(Rule(Fixed)).key(SPEC)
+    assert "source" not in key["pretraining"]
+    assert "objectives" not in key["settings"]
+    assert joint(Rule(Fixed), objectives=["far"]).key(SPEC)["settings"]["objectives"] == ["far"]
