@@ -10,7 +10,7 @@ import torch
 
 from methods.hypergradient.jacobian import Jacobian
 from methods.settings import ContinuedSettings
-from methods.stage import Context, Stage, StageResult, Weights, source_key
+from methods.stage import Context, Stage, StageResult, Weights, corpus_key, inputs_key
 from methods.stages.common import PURPOSE, LossError, Pretraining, TrajectoryLog, check_finite, on_cpu
 from methods.weighting.fixed import Fixed
 from methods.weighting.positive import TermError
@@ -47,7 +47,7 @@ class Continued(Stage):
         self.rule.build(spec.objectives, spec.seed, self.name, GIVES)
 
     def key(self, spec: ProblemSpec) -> Mapping[str, Any]:
-        inputs = source_key(spec, self._source)
+        inputs = corpus_key(spec) | ({} if self.shared else inputs_key(spec))
         if self._reads(spec) == "domain":
             inputs["domain"] = dict(spec.domain)
         return inputs | {
