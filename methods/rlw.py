@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @method(
     "rlw",
     title="Random loss weighting",
-    paper="Lin et al. 2022, arXiv 2111.10603, Algorithm 1",
+    paper="Lin et al. 2022, arXiv 2111.10603, Section 3",
     published=(),
     cost="as cp",
     learns=True,

@@ -1,4 +1,4 @@
-"""Random loss weighting (Lin et al. 2022, arXiv 2111.10603, Algorithm 2): weights without a signal, a control."""
+"""Random loss weighting (Lin et al. 2022, arXiv 2111.10603, Section 3): weights without a signal, a control."""
 
 from __future__ import annotations
 
