@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 MANY = 40  # names that would bury the nearest one
 
@@ -24,6 +28,23 @@ class NotPreparedError(BenchError):
     """Data, a checkpoint or a cache is missing or damaged; the message names the command that gets it."""
 
     exit_code = 3
+
+
+class Fault(NamedTuple):
+    """What is wrong with a value that pydantic refused."""
+
+    places: tuple[int | str, ...]  # from the outside in; none if the check was of several values
+    unknown: bool  # nothing of that name exists
+    message: str
+    got: str  # ", got VALUE", or empty where that says nothing
+
+
+def first_fault(error: ValidationError) -> Fault:
+    """Return the first fault, a name that does not exist before all others: it is why another one is missing."""
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    silent = first["type"] in ("missing", "value_error", "extra_forbidden")
+    message, got = first["msg"].removeprefix("Value error, "), "" if silent else f", got {first['input']!r}"
+    return Fault(first["loc"], first["type"] == "extra_forbidden", message, got)
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from bench.dotted import flat, model_keys, nested
-from bench.errors import RequestError, nearest
+from bench.errors import RequestError, first_fault, nearest
 from methods import METHODS
 from methods.method import Method
 from methods.settings import COMPLETE, Settings
@@ -204,9 +204,8 @@ def _explain(
     known: Collection[str] = (),
 ) -> str:
     """Return one line on the first fault: what set the value, its key, what was expected, what came."""
-    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")  # why another is missing
-    key = section + ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
+    fault = first_fault(error)
+    key = section + ".".join(str(part) for part in fault.places)
+    if fault.unknown:
         return f"{protocol}: {key!r} is not known; {nearest(key, known)}"
-    got = "" if first["type"] in ("missing", "value_error") else f", got {first['input']!r}"
-    return f"{_where(protocol, key, origins or {})}: {key}: {first['msg'].removeprefix('Value error, ')}{got}"
+    return f"{_where(protocol, key, origins or {})}: {key}: {fault.message}{fault.got}"

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, field_validator, model_validator
 
-from bench.errors import RequestError, nearest
+from bench.errors import RequestError, first_fault, nearest
 
 FOLDER = Path(__file__).parent / "profiles"
 # Slurm may send the signal up to 60 s early, and a job needs some time to start before it can take one.
@@ -156,14 +156,12 @@ def read(name: str) -> dict[str, Any]:
 
 def _explain(profile: str, origins: Mapping[str, str], error: ValidationError) -> str:
     """Return one line on the first fault: what set the value, its key, what was expected, what came."""
-    first = error.errors()[0]
-    message = first["msg"].removeprefix("Value error, ")
-    if first["loc"]:
-        key = ".".join(str(part) for part in first["loc"][: 2 if first["loc"][0] == "extra" else 1])
+    places, unknown, message, got = first_fault(error)
+    if places:
+        key = ".".join(str(part) for part in places[: 2 if places[0] == "extra" else 1])
     else:  # the message of a check of several keys begins with one
         key, _, message = message.partition(": ")
     where = origins.get(key.partition(".")[0], profile)
-    if first["type"] == "extra_forbidden":
+    if unknown:
         return f"{where}: {key!r} is not known; {nearest(key, Profile.model_fields)}"
-    got = "" if first["type"] in ("missing", "value_error") else f", got {first['input']!r}"
     return f"{where}: {message}{got}" if where == f"--{key}" else f"{where}: {key}: {message}{got}"

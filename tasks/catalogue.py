@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from bench.errors import RequestError, nearest
+from bench.errors import RequestError, first_fault, nearest
 from tasks.info import SuiteInfo, TaskInfo
 
 GROUP = "bench.suites"
@@ -125,15 +125,13 @@ def _valid(model: type[Model], content: dict[str, Any], where: str) -> Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        # A misspelt name first: it is why another one is missing.
-        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-        field = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            *inside, name = first["loc"]
+        fault = first_fault(error)
+        field = ".".join(str(part) for part in fault.places)
+        if fault.unknown:
+            *inside, name = fault.places
             known = nearest(str(name), _fields(model, inside))
             raise RequestError(f"{where}: field {field!r} is not known; {known}") from error
-        got = "" if first["type"] in ("missing", "value_error") else f", got {first['input']!r}"
-        raise RequestError(f"{where}: {f'field {field!r}: ' if field else ''}{first['msg']}{got}") from error
+        raise RequestError(f"{where}: {f'field {field!r}: ' if field else ''}{fault.message}{fault.got}") from error
 
 
 def _fields(model: type[BaseModel], places: Sequence[int | str]) -> list[str]:

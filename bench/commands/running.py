@@ -74,11 +74,6 @@ def read(out: Path) -> dict[str, tuple[Progress, float]]:
     return found
 
 
-def active(out: Path) -> dict[str, Progress]:
-    """Return the progress of jobs that were alive a moment ago, of a run on a machine or of array tasks."""
-    return {name: content for name, (content, _) in read(out).items() if _fresh(content)}
-
-
 def running(out: Path, arrays: Sequence[str], queue: Sequence[QueuedTask] | None) -> dict[str, Running]:
     """Return what runs, by the id of the job.
 

@@ -13,6 +13,8 @@ from methods.hypergradient.functional import Function, Parameters, as_function
 from methods.settings import ContinuedSettings
 from methods.stage import State, Stateful, Weights
 from methods.stages import optimiser as optimisers
+from methods.weighting.positive import TermError
+from methods.weighting.rule import Signals, Weighting
 from tasks.problem import Batch, BatchStream, Problem
 from tasks.randomness import generator
 
@@ -41,6 +43,14 @@ def check_finite(values: Tensor, names: Sequence[str], stage: str, step: int) ->
     for name, value in zip(names, values.tolist(), strict=True):
         if value != value or abs(value) == float("inf"):
             raise LossError(f"{stage}, step {step}: the loss {name!r} is {value}")
+
+
+def update(rule: Weighting, signals: Signals, terms: Sequence[str], stage: str, step: int) -> None:
+    """Let a rule learn; raises LossError naming stage, step and loss, if it cannot learn from one."""
+    try:
+        rule.update(signals)
+    except TermError as error:
+        raise LossError(f"{stage}, step {step}: the loss {terms[error.term]!r}: {error.message}") from error
 
 
 def check_known(named: Collection[str], objectives: Sequence[str], stage: str, option: str) -> None:

@@ -11,9 +11,8 @@ import torch
 from methods.hypergradient.jacobian import Jacobian
 from methods.settings import ContinuedSettings
 from methods.stage import Context, Stage, StageResult, Weights, corpus_key, inputs_key
-from methods.stages.common import PURPOSE, LossError, Pretraining, TrajectoryLog, check_finite, on_cpu
+from methods.stages.common import PURPOSE, Pretraining, TrajectoryLog, check_finite, on_cpu, update
 from methods.weighting.fixed import Fixed
-from methods.weighting.positive import TermError
 from methods.weighting.rule import Need, Rule, Signals, Weighting
 from tasks.problem import Problem, Source
 from tasks.spec import ProblemSpec
@@ -81,8 +80,11 @@ class Continued(Stage):
             if "gramian" in rule.needs:
                 jacobian = Jacobian(terms, list(body.encoder.parameters()), list(body.heads.parameters()))
             signals = Signals(measured, gramian=jacobian.gramian() if jacobian else None)
+            if signals.gramian is not None:
+                names = [f"squared gradient of {name}" for name in problem.objectives]
+                check_finite(signals.gramian.diagonal(), names, self.name, step)
             if rule.before_step:
-                self._update(rule, signals, problem.objectives, step)
+                update(rule, signals, problem.objectives, self.name, step)
             s = rule.weights()
             if jacobian:
                 jacobian.set_gradient(s)
@@ -90,21 +92,9 @@ class Continued(Stage):
                 (s.to(losses) @ losses).backward()
             body.move(step)
             if not rule.before_step:
-                self._update(rule, self._after(signals, rule, body, batch), problem.objectives, step)
+                update(rule, self._after(signals, rule, body, batch), problem.objectives, self.name, step)
             log.add(step + 1, s, measured)
         return StageResult(body.weights(), log={"trajectory": log.record()})
-
-    def _update(self, rule: Weighting, signals: Signals, objectives: Sequence[str], step: int) -> None:
-        """Let the rule learn; whatever it cannot learn from is named by stage, step and objective."""
-        if signals.gramian is not None:
-            names = [f"squared gradient of {name}" for name in objectives]
-            check_finite(signals.gramian.diagonal(), names, self.name, step)
-        try:
-            rule.update(signals)
-        except TermError as error:
-            raise LossError(
-                f"{self.name}, step {step}: the loss {objectives[error.term]!r}: {error.message}"
-            ) from error
 
     @staticmethod
     def _after(signals: Signals, rule: Weighting, body: Pretraining, batch: Any) -> Signals:

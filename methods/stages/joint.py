@@ -13,7 +13,7 @@ from methods.hypergradient.jacobian import Jacobian
 from methods.settings import ContinuedSettings, JointSettings, MetaSettings, Settings
 from methods.stage import Context, Model, Stage, StageResult, Weights, source_key, task_key
 from methods.stages import optimiser as optimisers
-from methods.stages.common import PURPOSE, Pretraining, TrajectoryLog, check_finite, check_known, on_cpu
+from methods.stages.common import PURPOSE, Pretraining, TrajectoryLog, check_finite, check_known, on_cpu, update
 from methods.stages.endtask import END_TASK, EndTask
 from methods.stages.finetune import Best, FineTune
 from methods.stages.metahead import ValidationGradient
@@ -107,8 +107,9 @@ class Joint(Stage):
             jacobian = Jacobian(terms, list(body.encoder.parameters()), heads)
             terms.clear()  # their graphs go before v builds its own
             signals = self._measure(signals, rule, jacobian, body, end, v, step)
+        names = self.terms(body.problem.spec)
         if rule.before_step:
-            rule.update(signals)
+            update(rule, signals, names, self.name, step)
         if jacobian:
             jacobian.set_gradient(rule.weights())
         else:
@@ -116,7 +117,7 @@ class Joint(Stage):
         body.move(step)
         end.move(step)
         if not rule.before_step:
-            rule.update(signals)
+            update(rule, signals, names, self.name, step)
         return signals
 
     def _measure(

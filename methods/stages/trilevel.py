@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from bench.errors import RequestError
@@ -58,14 +58,14 @@ class TriLevel(UpperLevelStage):
             level_two = partial(omega.level_two, done // two.unroll_one - 1)
             # Made before the training pass, so that it drops the units which that pass drops.
             asked = body.function(batch) if due else None
-            if asked and two.point == "pre":
-                probe = Probe(*asked, gradient(done), upper.rule.weights(), level_two)
-                losses = body.losses(batch, step)
-                upper.move(replace(probe, base=losses.detach()), on_cpu(losses), done, total)
-                del probe  # and v
-            else:
-                losses = body.losses(batch, step)
-            measured, s = on_cpu(losses), upper.rule.weights()
+            v = gradient(done) if asked and two.point == "pre" else None
+            losses = body.losses(batch, step)
+            measured = on_cpu(losses)
+            if asked and v is not None:
+                base = losses.detach()
+                upper.move(Probe(*asked, v, upper.rule.weights(), level_two, base=base), measured, done, total)
+                del v
+            s = upper.rule.weights()
             (s.to(losses) @ losses).backward()
             del losses  # and its graph, before another one is built
             body.move(step)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.commands.running import FRESH_SECONDS, active
+from bench.commands.running import FRESH_SECONDS, read
 from bench.commands.status import MANY, status_of
 from bench.errors import RequestError
 from slurm.claims import STALE_SECONDS
@@ -95,7 +95,7 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
 def test_a_progress_file_in_the_making_is_passed_over(tmp_path: Path, content: str) -> None:
     progress(tmp_path, "alive")
     (tmp_path / "progress" / "half.json").write_text(content)
-    assert [entry.what for entry in active(tmp_path).values()] == ["alive, finetune"]
+    assert [content.what for content, _ in read(tmp_path).values()] == ["alive, finetune"]
 
 
 def test_a_folder_that_is_none_of_a_run(tmp_path: Path) -> None:
