@@ -14,6 +14,7 @@ from tasks.info import TaskInfo
 from tasks.metrics import evaluate
 from tasks.randomness import generator
 from tasks.sealed import Labelled, SealedLabels, TestKey, seal
+from tasks.settings import LabelSettings
 
 Split = Literal["train", "val", "test"]
 LabelledSource = Literal["train", "val", "val-null"]
@@ -35,8 +36,9 @@ class SplitTable(Labelled, Protocol):
 class Labels:
     """Labels of N examples in the units of the task, shape (N, t), NaN where missing and in every test row.
 
-    With ``standardise``, targets of a regression are shifted and scaled by mean and standard deviation of the
-    training part; scores stay in the units of the task. ``parts`` holds the row numbers of each part.
+    Targets of a regression may be shifted and scaled by mean and standard deviation of the training part; scores stay
+    in the units of the task. ``parts`` holds the row numbers of each part. With a ``weights_share``, the weights learn
+    from that part of validation, drawn by the seed, and the rest is scored.
     """
 
     def __init__(
@@ -45,28 +47,35 @@ class Labels:
         visible: NDArray[np.float64],
         parts: Mapping[Split, Tensor],
         sealed: SealedLabels,
-        *,
-        standardise: bool,
+        settings: LabelSettings,
+        seed: int,
     ) -> None:
-        self.parts, self._task, self._visible, self._sealed = parts, task, visible, sealed
+        self._task, self._visible, self._sealed, self._seed = task, visible, sealed, seed
+        self._learned = parts["val"]
+        if settings.weights_share:
+            order = torch.randperm(len(self._learned), generator=generator(seed, "weights share"))
+            count = round(settings.weights_share * len(order))
+            parts = {**parts, "val": self._learned[order[count:].sort().values]}
+            self._learned = self._learned[order[:count].sort().values]
+        self.parts = parts
         self._sigma: NDArray[np.float64] | None = None
         self._offset, self._scale = np.zeros(visible.shape[1]), np.ones(visible.shape[1])
         if task.kind == "regression":
             train = visible[parts["train"].numpy()]
             self._sigma = np.nanstd(train, axis=0)
-            if standardise:
+            if settings.standardise:
                 self._offset, self._scale = np.nanmean(train, axis=0), np.where(self._sigma > 0, self._sigma, 1.0)
 
     def rows(self, source: LabelledSource) -> Tensor:
         """Return the row numbers behind a source, shape (m,)."""
-        return self.parts["train" if source == "train" else "val"]
+        return self.parts["train"] if source == "train" else self._learned
 
-    def targets(self, source: LabelledSource, seed: int) -> Tensor:
+    def targets(self, source: LabelledSource) -> Tensor:
         """Return the targets of the rows of a source in double precision, shape (m, t); of ``val-null`` shuffled."""
         rows = self.rows(source).numpy()
         targets = torch.from_numpy((self._visible[rows] - self._offset) / self._scale)
         if source == "val-null":
-            targets = targets[torch.randperm(len(rows), generator=generator(seed, source))]
+            targets = targets[torch.randperm(len(rows), generator=generator(self._seed, source))]
         return targets
 
     def score(
@@ -93,10 +102,10 @@ class Labels:
         return evaluate(self._task, labels, predictions, self._sigma)
 
 
-def labels_of(table: SplitTable, task: TaskInfo, *, standardise: bool) -> tuple[Labels, TestKey]:
+def labels_of(table: SplitTable, task: TaskInfo, settings: LabelSettings, seed: int) -> tuple[Labels, TestKey]:
     """Return the labels of a table, those of the test part sealed, and the only key that opens them."""
     visible, sealed, key = seal(table)
     parts: dict[Split, Tensor] = {
         "train": torch.tensor(table.train), "val": torch.tensor(table.val), "test": torch.tensor(table.test),
     }  # fmt: skip
-    return Labels(task, visible, parts, sealed, standardise=standardise), key
+    return Labels(task, visible, parts, sealed, settings, seed), key

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench.errors import NotPreparedError, RequestError
 from bench.files import home, write_atomic
-from tasks.sources import fetch
+from tasks.sources import candidates, fetch
 
 GIN = "https://github.com/snap-stanford/pretrain-gnns/raw/master/chem/model_gin"  # Hu et al. 2020, arXiv 1905.12265
 VERIFIED = "VERIFIED"  # a file that makes the folder count; its name has no ending, so it enters no identity
@@ -78,21 +79,19 @@ def prepare_model(name: str, load: Callable[[Path], object], *, mirror: str | No
 
 
 def _get(name: str, file: str, target: Path, mirror: str | None) -> None:
-    below, looked = f"models/{name}/{file}", list[str]()
-    remote = mirror is not None and mirror.startswith(("http://", "https://"))
-    if mirror is not None and not remote:
-        local = Path(mirror) / below
-        if local.is_file():
-            write_atomic(target, lambda path: shutil.copyfile(local, path))
-            return
-        looked.append(str(local))
-    addresses = [f"{str(mirror).rstrip('/')}/{below}"] if remote else []
-    for address in (*addresses, f"{MODELS[name].url}/{file}"):
+    looked: list[str] = []
+    for place in candidates(f"models/{name}/{file}", url=f"{MODELS[name].url}/{file}", mirror=mirror):
+        if isinstance(place, Path):
+            if place.is_file():
+                write_atomic(target, partial(shutil.copyfile, place))
+                return
+            looked.append(str(place))
+            continue
         try:
-            write_atomic(target, lambda path, address=address: fetch(address, path))  # type: ignore[misc]
+            write_atomic(target, partial(fetch, place))
             return
         except OSError as error:
-            looked.append(f"{address} ({' '.join(str(error).split())[:200]})")
+            looked.append(f"{place} ({' '.join(str(error).split())[:200]})")
     raise NotPreparedError(f"{name}: {file} not found; looked at {', '.join(looked)}; {_by_hand(name)}")
 
 

@@ -19,10 +19,15 @@ class LabelSettings(Section):
     """How labels enter the losses. Scores are always in the units of the task."""
 
     standardise: bool  # regression targets by mean and sd of the training part
+    # Part of validation that weights learn from, while the rest chooses epochs; 0: all of it does both, as released.
+    weights_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
 class CorpusSettings(Section):
-    """The unlabelled molecules and their cluster labels (METHODS 3.11)."""
+    """The unlabelled molecules and their cluster labels.
+
+    ``shares`` may name a file of the user's own, see ``tasks.molecules.files``.
+    """
 
     molecules: int = Field(gt=0)
     shares: dict[str, Share]  # file below ``molecules/`` of the mirror, without ending -> share of the pool

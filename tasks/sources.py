@@ -9,6 +9,7 @@ import re
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -36,12 +37,7 @@ def locate(file: str, *, sha256: str = "", url: str = "", mirror: str | None = N
     RequestError: if ``mirror`` is neither a folder nor an address, or ``file`` leaves it.
     NotPreparedError: if the file is nowhere to be had, is damaged, or has another content.
     """
-    if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts:
-        raise RequestError(f"file: expected a path below the mirror, got {file!r}")
-    remote = mirror is not None and mirror.startswith(("http://", "https://"))
-    if mirror is not None and not remote and not (mirror and Path(mirror).is_dir()):
-        raise RequestError(f"--mirror: expected an existing folder or an http(s) address, got {mirror!r}")
-    path = home() / "data" / file
+    path, places = _path(file), list(candidates(file, url=url, mirror=mirror))
     if _trusted(path, sha256):
         return path
     looked = [str(path)]
@@ -52,30 +48,93 @@ def locate(file: str, *, sha256: str = "", url: str = "", mirror: str | None = N
             return path
         except NotPreparedError:
             looked[0] += " (damaged, or of another content)"
-    candidates = [f"{str(mirror).rstrip('/')}/{file}", url] if remote else [url]
-    if mirror is not None and not remote:
-        source = Path(mirror) / file
-        looked.append(str(source))
-        if source.is_file():
-            return _keep(file, path, source, source.read_bytes(), sha256)
-    for address in filter(None, candidates):
-        if not download:
-            looked.append(f"{address} (downloads are off)")
-            continue
-        try:
-            raw = _download(address)
-        except OSError as error:
-            looked.append(f"{address} ({error})")
-            continue
-        return _keep(file, path, address, raw, sha256)
+    if found := _first(places, download, looked):
+        return _keep(file, path, *found, sha256)
     raise NotPreparedError(f"{file}: not found; looked at {', '.join(looked)}; run: {COMMAND}")
+
+
+def locate_newest(file: str, *others: str, mirror: str | None = None, download: bool = False) -> Path | None:
+    """Return the path of a gzip file in the cache whose content nobody can know, a user's own; None if it is nowhere.
+
+    One that the mirror has replaces the one in the cache if its content is another. :func:`checksum` tells the content.
+
+    Parameters
+    ----------
+    file: path below the mirror; it is kept under the same path in the cache.
+    others: further names that it may have in the mirror; it need not be gzipped there.
+    mirror, download: as for :func:`locate`.
+
+    Raises
+    ------
+    RequestError: if ``mirror`` is neither a folder nor an address, or ``file`` leaves it.
+    NotPreparedError: if the file is damaged.
+    """
+    path = _path(file)
+    places = [place for name in (file, *others) for place in candidates(name, mirror=mirror)]
+    if found := _first(places, download, []):
+        _, content = _verify(file, *found, "")
+        return path if _trusted(path, content) else _keep(file, path, *found, content)
+    if not path.is_file():
+        return None
+    known = checksum(file)
+    if not known or not _trusted(path, known):
+        _trust(path, _verify(file, path, path.read_bytes(), "")[1])
+    return path
+
+
+def candidates(file: str, *, url: str = "", mirror: str | None = None) -> Iterator[Path | str]:
+    """Yield where a file may lie, the best place first: below the mirror, a folder or an address; its public address.
+
+    Raises
+    ------
+    RequestError: if ``mirror`` is neither a folder nor an address.
+    """
+    if mirror is not None and mirror.startswith(("http://", "https://")):
+        yield f"{mirror.rstrip('/')}/{file}"
+    elif mirror is not None:
+        if not (mirror and Path(mirror).is_dir()):
+            raise RequestError(f"--mirror: expected an existing folder or an http(s) address, got {mirror!r}")
+        yield Path(mirror) / file
+    if url:
+        yield url
+
+
+def checksum(file: str) -> str:
+    """Return the sha256 that a file in the cache was last verified against, even if it is gone; empty if none."""
+    try:
+        return str(json.loads(_sidecar(_path(file)).read_text(encoding="utf-8"))["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def forget(file: str) -> None:
     """Remove a file from the cache, so that the next :func:`locate` takes the one of the mirror or the address."""
-    path = home() / "data" / file
+    path = _path(file)
     path.unlink(missing_ok=True)
     _sidecar(path).unlink(missing_ok=True)
+
+
+def _path(file: str) -> Path:
+    if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts:
+        raise RequestError(f"file: expected a path below the mirror, got {file!r}")
+    return home() / "data" / file
+
+
+def _first(places: Iterable[Path | str], download: bool, looked: list[str]) -> tuple[Path | str, bytes] | None:
+    """Return the first place that has the file, and what it has; add the places before it to ``looked``."""
+    for place in places:
+        if isinstance(place, Path):
+            if place.is_file():
+                return place, place.read_bytes()
+            looked.append(str(place))
+        elif not download:
+            looked.append(f"{place} (downloads are off)")
+        else:
+            try:
+                return place, _download(place)
+            except OSError as error:
+                looked.append(f"{place} ({error})")
+    return None
 
 
 def _download(address: str) -> bytes:
@@ -110,8 +169,8 @@ def fetch(address: str, path: Path) -> None:
     pooch.HTTPDownloader(timeout=60)(address, str(path), None)
 
 
-def _verify(file: str, source: Path | str, raw: bytes, sha256: str) -> bytes:
-    """Return ``raw`` as the gzip file to keep: as it came where its content needs no change.
+def _verify(file: str, source: Path | str, raw: bytes, sha256: str) -> tuple[bytes, str]:
+    """Return ``raw`` as the gzip file to keep, as it came where its content needs no change, and the content's sha256.
 
     Raises NotPreparedError if the compression is damaged or the content is not the expected one.
     """
@@ -129,7 +188,8 @@ def _verify(file: str, source: Path | str, raw: bytes, sha256: str) -> bytes:
             f"{file}: expected content with sha256 {sha256[:12]}, got {got[:12]} from {source}; "
             f"get the right file, then run: {COMMAND}"
         )
-    return raw if zipped and plain is content else gzip.compress(plain, compresslevel=9, mtime=0)
+    kept = raw if zipped and plain is content else gzip.compress(plain, compresslevel=9, mtime=0)
+    return kept, got
 
 
 def _plain_lines(content: bytes) -> bytes:
@@ -140,7 +200,7 @@ def _plain_lines(content: bytes) -> bytes:
 
 
 def _keep(file: str, path: Path, source: Path | str, raw: bytes, sha256: str) -> Path:
-    zipped = _verify(file, source, raw, sha256)
+    zipped, _ = _verify(file, source, raw, sha256)
     write_atomic(path, lambda temporary: temporary.write_bytes(zipped))
     _trust(path, sha256)
     return path

@@ -124,7 +124,7 @@ class AnalyticProblem(Problem):
             pool = pool_of(self._sources, source, purpose)
             places = torch.arange(len(pool))
             return ShuffledStream(batch_size, places, seed, purpose, lambda chosen, _: {"inputs": pool[chosen]})
-        inputs, targets = self._inputs[labels.rows(source)], labels.targets(source, seed).to(self.device)
+        inputs, targets = self._inputs[labels.rows(source)], labels.targets(source).to(self.device)
 
         def make(chosen: Tensor, _: torch.Generator) -> Batch:
             return {"inputs": inputs[chosen], "labels": targets[chosen]}

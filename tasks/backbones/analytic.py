@@ -26,7 +26,7 @@ def prepare(
 
 
 def describe(task: TaskInfo, settings: TaskSettings, seed: int) -> ProblemSpec:
-    """Return what determines the problem. No setting does: labels are used in their own units."""
+    """Return what determines the problem: of the settings the split of validation alone, as labels keep their units."""
     from tasks.analytic.quadratic import CORPUS, OBJECTIVES, D, K, quadratic, recipe
 
     data, numbers = quadratic(task.name), digest(recipe(task.name))
@@ -34,7 +34,7 @@ def describe(task: TaskInfo, settings: TaskSettings, seed: int) -> ProblemSpec:
     return ProblemSpec(
         task=task,
         split_checksum=digest(parts),
-        labels={"recipe": numbers},
+        labels={"recipe": numbers, **settings.labels.model_dump(include={"weights_share"}, exclude_defaults=True)},
         backbone=NAME,
         encoder={"name": NAME, "d": D, "k": K},
         corpus={"recipe": numbers, "examples": CORPUS},
@@ -52,7 +52,8 @@ def build(spec: ProblemSpec, settings: TaskSettings, device: str) -> tuple[Probl
     if describe(spec.task, settings, spec.seed) != spec:
         raise RequestError(f"{spec.task.id}: expected the data that the spec describes, got another recipe")
     data = quadratic(spec.task.name)
-    labels, key = labels_of(data, spec.task, standardise=False)
+    own_units = settings.labels.model_copy(update={"standardise": False})
+    labels, key = labels_of(data, spec.task, own_units, spec.seed)
     return AnalyticProblem(spec, device, data, labels), key
 
 

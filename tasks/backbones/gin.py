@@ -32,19 +32,12 @@ def prepare(
     """Prepare tables, the corpus of each suite, the graphs of all molecules, and conformers of unlabelled ones."""
     from tasks.graph.cache import GraphCache
     from tasks.graph.conformers import ConformerCache
-    from tasks.molecules.corpus import load_corpus, prepare_corpus
-    from tasks.molecules.sample import prepare_tables
-    from tasks.molecules.table import load_table, molecule_tasks
+    from tasks.molecules.prepare import prepare_molecules
+    from tasks.molecules.table import load_table
 
-    named = [suites()[name] for name in dict.fromkeys(task.suite for task in tasks)]
-    # The corpus leaves out molecules of all tasks of the suite, requested or not.
-    read = [task for suite in named for task in molecule_tasks(suite)] if settings.corpus.exclude == "suite" else tasks
-    prepare_tables(read, mirror=mirror, download=download, workers=workers, say=say)
+    prepared = prepare_molecules(tasks, settings.corpus, mirror=mirror, download=download, workers=workers, say=say)
     labelled: list[str] = []
-    unlabelled: list[str] = []
-    for suite in named:
-        prepare_corpus(suite, settings.corpus, mirror=mirror, download=download, workers=workers, say=say)
-        unlabelled += _corpus_molecules(load_corpus(suite, settings.corpus), settings)
+    unlabelled = [smiles for _, corpus in prepared for smiles in _corpus_molecules(corpus, settings)]
     for task in tasks:
         table = load_table(task)
         labelled += table.smiles
@@ -63,7 +56,7 @@ def describe(task: TaskInfo, settings: TaskSettings, seed: int) -> ProblemSpec:
     return ProblemSpec(
         task=task,
         split_checksum=table["split_checksum"],
-        labels={"checksum": table["checksum"], **settings.labels.model_dump(mode="json")},
+        labels={"checksum": table["checksum"], **settings.labels.model_dump(mode="json", exclude_defaults=True)},
         backbone=NAME,
         encoder={
             "name": NAME,
@@ -97,7 +90,7 @@ def build(spec: ProblemSpec, settings: TaskSettings, device: str) -> tuple[Probl
     pool = load_corpus(suite, settings.corpus)
     corpus = _unlabelled(suite, settings, _corpus_molecules(pool, settings))
     inputs = _unlabelled(suite, settings, _own_molecules(table, settings), spec.task.id)
-    labels, key = labels_of(table, spec.task, standardise=settings.labels.standardise)
+    labels, key = labels_of(table, spec.task, settings.labels, spec.seed)
     graphs = GraphCache().load(table.smiles)
     examples = LabelledGraphs(graphs, labels)
     facts: Mapping[str, Any] = {"table": dict(table.counts), "corpus": dict(pool.meta)}

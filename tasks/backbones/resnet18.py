@@ -30,19 +30,13 @@ def prepare(
 ) -> None:
     """Prepare tables, the corpus of each suite with its clusters, and the images of all their molecules."""
     from tasks.image.cache import ImageCache
-    from tasks.molecules.corpus import load_corpus, prepare_corpus
     from tasks.molecules.labelled import prepare_inputs
-    from tasks.molecules.sample import prepare_tables
-    from tasks.molecules.table import load_table, molecule_tasks
+    from tasks.molecules.prepare import prepare_molecules
+    from tasks.molecules.table import load_table
 
-    named = [suites()[name] for name in dict.fromkeys(task.suite for task in tasks)]
-    # The corpus leaves out molecules of all tasks of the suite, requested or not.
-    read = [task for suite in named for task in molecule_tasks(suite)] if settings.corpus.exclude == "suite" else tasks
-    prepare_tables(read, mirror=mirror, download=download, workers=workers, say=say)
+    prepared = prepare_molecules(tasks, settings.corpus, mirror=mirror, download=download, workers=workers, say=say)
     molecules: list[str] = []
-    for suite in named:
-        prepare_corpus(suite, settings.corpus, mirror=mirror, download=download, workers=workers, say=say)
-        corpus = load_corpus(suite, settings.corpus)
+    for suite, corpus in prepared:
         molecules += corpus.smiles
         for task in (task for task in tasks if task.suite == suite.name):
             prepare_inputs(task, suite, settings.corpus, corpus, workers=workers, say=say)
@@ -62,7 +56,7 @@ def describe(task: TaskInfo, settings: TaskSettings, seed: int) -> ProblemSpec:
     return ProblemSpec(
         task=task,
         split_checksum=table["split_checksum"],
-        labels={"checksum": table["checksum"], **settings.labels.model_dump(mode="json")},
+        labels={"checksum": table["checksum"], **settings.labels.model_dump(mode="json", exclude_defaults=True)},
         backbone=NAME,
         encoder={
             "name": NAME,
@@ -101,7 +95,7 @@ def build(spec: ProblemSpec, settings: TaskSettings, device: str) -> tuple[Probl
     inputs = _unlabelled(
         suite, settings, drawn, pool.meta, load_inputs(spec.task, suite, settings.corpus), spec.task.id
     )
-    labels, key = labels_of(table, spec.task, standardise=settings.labels.standardise)
+    labels, key = labels_of(table, spec.task, settings.labels, spec.seed)
     examples = LabelledImages(cache.load(table.smiles), labels)
     facts: Mapping[str, Any] = {"table": dict(table.counts), "corpus": dict(pool.meta)}
     return ImageProblem(spec, settings, device, {"corpus": corpus, "task": inputs}, examples, facts), key

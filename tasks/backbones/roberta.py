@@ -70,7 +70,7 @@ def describe(task: TaskInfo, settings: TaskSettings, seed: int) -> ProblemSpec:
     return ProblemSpec(
         task=task,
         split_checksum=table["split_checksum"],
-        labels={"checksum": table["checksum"], **settings.labels.model_dump(mode="json")},
+        labels={"checksum": table["checksum"], **settings.labels.model_dump(mode="json", exclude_defaults=True)},
         backbone=NAME,
         encoder={
             "name": NAME,
@@ -133,7 +133,7 @@ def build(spec: ProblemSpec, settings: TaskSettings, device: str) -> tuple[Probl
     sources = {"corpus": _unlabelled(suite, text, tokenizer, corpus.sentences)}
     for name, sentences in _sources(spec.task, table).items():
         sources[name] = _unlabelled(suite, text, tokenizer, sentences, name, spec.task.id)
-    labels, key = labels_of(table, spec.task, standardise=settings.labels.standardise)
+    labels, key = labels_of(table, spec.task, settings.labels, spec.seed)
     examples = LabelledTexts(
         first=cached_tokens(tokenizer, table.first),
         second=cached_tokens(tokenizer, table.second) if table.second is not None else None,
@@ -161,7 +161,7 @@ def _sources(task: TaskInfo, table: TextTable) -> dict[str, tuple[str, ...]]:
     from tasks.text.corpus import domain_text, own_text
 
     assert task.text
-    found = {"task": own_text(table, task)}
+    found = {"task": own_text(table)}
     return found | {"domain": domain_text(task)} if task.text.domain else found
 
 

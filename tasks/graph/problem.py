@@ -149,7 +149,7 @@ class GraphProblem(Problem):
             pool = pool_of(self._sources, source, purpose)
             places = torch.arange(len(pool.graphs))
             return ShuffledStream(batch_size, places, seed, purpose, partial(self._views, pool))
-        rows, targets = self._examples.labels.rows(source), self._examples.labels.targets(source, seed).float()
+        rows, targets = self._examples.labels.rows(source), self._examples.labels.targets(source).float()
 
         def make(chosen: Tensor, _: torch.Generator) -> Batch:
             batch = whole_batch(self._examples.graphs, rows[chosen], self._graph)

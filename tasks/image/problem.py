@@ -140,7 +140,7 @@ class ImageProblem(Problem):
                 )
             views = partial(self._views, pool)
             return ShuffledStream(batch_size, torch.arange(len(pool.clusters)), seed, purpose, views)
-        rows, targets = self._examples.labels.rows(source), self._examples.labels.targets(source, seed).float()
+        rows, targets = self._examples.labels.rows(source), self._examples.labels.targets(source).float()
 
         def make(chosen: Tensor, draws: torch.Generator) -> Batch:
             images = to_unit(self._examples.images.images(rows[chosen]), self.device)

@@ -19,8 +19,9 @@ from bench.errors import NotPreparedError
 from bench.files import digest, home, write_atomic, write_json
 from tasks.info import SuiteInfo
 from tasks.molecules.clusters import assign, effective_clusters, fit_centroids, maccs_keys
-from tasks.molecules.sample import corpus_files, sample
-from tasks.molecules.table import load_meta, molecule_tasks
+from tasks.molecules.files import file_checksums, renew_own_files
+from tasks.molecules.sample import sample
+from tasks.molecules.table import has_table, load_meta, molecule_tasks, prepared_tasks
 from tasks.settings import CorpusSettings
 
 FORMAT = 1  # raised when the same settings come to mean another corpus
@@ -34,7 +35,7 @@ class Corpus:
     smiles: tuple[str, ...]
     clusters: NDArray[np.int64]
     centroids: tuple[NDArray[np.float32], ...]
-    meta: Mapping[str, Any]
+    meta: Mapping[str, Any]  # that of describe_corpus; not_held_out: tasks of the suite that had no table, if any
 
 
 def prepare_corpus(
@@ -42,42 +43,50 @@ def prepare_corpus(
 ) -> None:
     """Sample, cluster and store the corpus of a suite. Does nothing if it is there and whole.
 
-    With ``settings.exclude`` "suite" every molecule in the validation or test part of any task of the
-    suite stays out, compared as canonical SMILES; the tables of all those tasks must be prepared.
+    With ``settings.exclude`` "suite" every molecule in the validation or test part of any task of the suite stays
+    out, compared as canonical SMILES, if the table of that task is prepared. A task cannot run without its table, and
+    one table more means another corpus, so the molecules that a run is scored on are never in the corpus it reads.
 
     Raises
     ------
-    NotPreparedError: if a table is missing or a file cannot be had.
-    RequestError: if a file has too few molecules, or the shares or numbers of clusters do not fit.
+    NotPreparedError: if a table is damaged or a file cannot be had.
+    RequestError: if a file is not known or has too few molecules, or the numbers of clusters do not fit.
     """
+    _described.cache_clear()  # tables and files of a user's own may be others than when it was filled
+    if suite.corpus == "files":
+        renew_own_files(settings, mirror=mirror, download=download)
     folder = corpus_folder(suite, settings)
     try:
         _read(folder, suite)
         return
     except NotPreparedError:
         pass
-    pool, sources, excluded = sample(suite, settings, mirror=mirror, download=download)
+    pool, sources, excluded = sample(suite, settings, mirror=mirror, download=download, workers=workers, say=say)
     sizes = effective_clusters(settings.clusters, len(pool))
     keys = maccs_keys(pool, workers)
     centroids = [fit_centroids(keys, k, _cluster_seed(settings.seed, k)) for k in sizes]
     labels = np.stack([assign(keys, centres) for centres in centroids], axis=1).astype("<i4")
     text = "".join(f"{one}\n" for one in pool).encode()
     arrays = {"labels": labels, **{f"centroids{index}": centres for index, centres in enumerate(centroids)}}
-    meta = {
+    meta: dict[str, Any] = {
         "checksum": _checksum(text, labels),
         "molecules": len(pool),
         "sources": sources,
         "excluded": excluded,
         "clusters": list(sizes),
     }
+    missing = [task.id for task in molecule_tasks(suite) if not has_table(task)] if settings.exclude == "suite" else []
+    if missing:
+        meta["not_held_out"] = missing
     write_atomic(folder / "molecules.smi.gz", lambda path: path.write_bytes(gzip.compress(text, mtime=0)))
     write_atomic(folder / "clusters.npz", lambda path: _save(path, arrays))
     write_json(folder / "meta.json", meta)  # last: it makes the corpus exist
-    _described.cache_clear()
     say(
         f"corpus of {suite.name}: {len(pool):,} molecules, {sum(excluded.values()):,} held-out ones dropped, "
         f"K = {', '.join(map(str, sizes))}"
     )
+    if missing:
+        say(f"not held out, since {'it' if len(missing) == 1 else 'they'} cannot be had: {', '.join(missing)}")
 
 
 def load_corpus(suite: SuiteInfo, settings: CorpusSettings) -> Corpus:
@@ -93,6 +102,8 @@ def load_corpus(suite: SuiteInfo, settings: CorpusSettings) -> Corpus:
 def describe_corpus(suite: SuiteInfo, settings: CorpusSettings) -> Mapping[str, Any]:
     """Return the metadata of the stored corpus without reading it: checksum, molecules, sources, excluded, clusters.
 
+    They depend on its molecules alone: preparing the table of one more task changes them only if a molecule has to go.
+
     Raises
     ------
     NotPreparedError: if it is missing.
@@ -103,7 +114,8 @@ def describe_corpus(suite: SuiteInfo, settings: CorpusSettings) -> Mapping[str, 
 @lru_cache(maxsize=64)
 def _described(_: Path, suite: SuiteInfo, settings: str) -> Mapping[str, Any]:
     # The first argument is the cache folder: it keeps what was read from one apart from another.
-    return _meta(corpus_folder(suite, CorpusSettings.model_validate_json(settings)), suite)
+    meta = _meta(corpus_folder(suite, CorpusSettings.model_validate_json(settings)), suite)
+    return {key: value for key, value in meta.items() if key != "not_held_out"}
 
 
 def corpus_folder(suite: SuiteInfo, settings: CorpusSettings) -> Path:
@@ -116,10 +128,9 @@ def corpus_folder(suite: SuiteInfo, settings: CorpusSettings) -> Path:
         "scikit-learn": version("scikit-learn"),
     }
     if suite.corpus == "files":
-        checksums = corpus_files()
-        determined["files"] = {name: checksums.get(name) for name in settings.shares}
+        determined["files"] = file_checksums(settings)
     if settings.exclude == "suite":
-        tables = [load_meta(task) for task in molecule_tasks(suite)]
+        tables = [load_meta(task) for task in prepared_tasks(suite)]
         determined["held out"] = sorted([table["checksum"], table["split_checksum"]] for table in tables)
     return home() / "corpora" / digest(determined)
 

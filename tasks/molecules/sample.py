@@ -2,34 +2,58 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
-from pathlib import Path
+from functools import partial
 
-from bench.errors import RequestError, nearest
+from bench.errors import NotPreparedError, RequestError
 from tasks.info import SuiteInfo, TaskInfo
-from tasks.molecules.table import load_table, molecule_tasks, prepare_table
+from tasks.molecules.files import read_molecules
+from tasks.molecules.table import has_table, load_table, prepare_table, prepared_tasks
 from tasks.parallel import spread
 from tasks.settings import CorpusSettings
-from tasks.sources import locate
 
 
 def prepare_tables(
-    tasks: Sequence[TaskInfo], *, mirror: str | None, download: bool, workers: int, say: Callable[[str], None]
+    tasks: Sequence[TaskInfo],
+    *,
+    others: Sequence[TaskInfo] = (),
+    mirror: str | None,
+    download: bool,
+    workers: int,
+    say: Callable[[str], None],
 ) -> None:
-    """Prepare the tables of ``tasks``, several at once. Raises NotPreparedError as ``prepare_table`` does."""
+    """Prepare the tables of ``tasks``, and those of ``others`` that can be had, several at once.
+
+    Raises
+    ------
+    NotPreparedError, RequestError: as ``prepare_table``, but for ``others`` that the cache never had no
+        NotPreparedError.
+    """
+    wanted = [(task, True) for task in tasks] + [(task, False) for task in others if task not in tasks]
     prepare = partial(_prepare_table, mirror=mirror, download=download)
-    counts = list(spread(prepare, tasks, workers))
-    say(f"tables: {len(tasks)} tasks, {sum(counts):,} labelled molecules")
+    counts = [count for count in spread(prepare, wanted, workers) if count is not None]
+    say(f"tables: {len(counts)} tasks, {sum(counts):,} labelled molecules")
 
 
-def _prepare_table(info: TaskInfo, mirror: str | None, download: bool) -> int:
-    return len(prepare_table(info, mirror=mirror, download=download).smiles)
+def _prepare_table(piece: tuple[TaskInfo, bool], mirror: str | None, download: bool) -> int | None:
+    info, needed = piece
+    try:
+        return len(prepare_table(info, mirror=mirror, download=download).smiles)
+    except NotPreparedError:
+        # A damaged table has to be mended: its metadata makes corpora count as kept apart from it.
+        if needed or has_table(info):
+            raise
+        return None
 
 
 def sample(
-    suite: SuiteInfo, settings: CorpusSettings, *, mirror: str | None, download: bool
+    suite: SuiteInfo,
+    settings: CorpusSettings,
+    *,
+    mirror: str | None,
+    download: bool,
+    workers: int,
+    say: Callable[[str], None],
 ) -> tuple[list[str], dict[str, int], dict[str, int]]:
     """Return the molecules, and by source how many were taken and how many were dropped on the way."""
     held_out = _held_out(suite) if settings.exclude == "suite" else frozenset()
@@ -38,11 +62,11 @@ def sample(
 
         pool, dropped = _take(demo_corpus(), settings.molecules, held_out, settings.seed, "demo")
         return pool, {"demo": len(pool)}, {"demo": dropped}
-    checksums = corpus_files()
     pool, sources, excluded = [], {}, {}
     for name, count in sorted(_counts(settings).items()):
-        path = locate(f"molecules/{name}.smi.gz", sha256=checksums[name], mirror=mirror, download=download)
-        lines = gzip.decompress(path.read_bytes()).decode().split()
+        lines = read_molecules(name, mirror=mirror, download=download, workers=workers, say=say)
+        before = set(pool)  # the known files share no molecule, but one of a user's own may
+        lines = [line for line in lines if line not in before]
         taken, excluded[name] = _take(lines, count, held_out, settings.seed, name)
         if len(taken) < count:
             raise RequestError(
@@ -73,32 +97,17 @@ def _take(lines: Sequence[str], count: int, held_out: frozenset[str], seed: int,
 
 def _held_out(suite: SuiteInfo) -> frozenset[str]:
     found: set[str] = set()
-    for task in molecule_tasks(suite):
+    for task in prepared_tasks(suite):
         table = load_table(task)
         found.update(table.smiles[index] for part in (table.val, table.test) for index in part)
     return frozenset(found)
 
 
 def _counts(settings: CorpusSettings) -> dict[str, int]:
-    """Cut ``settings.molecules`` by the shares; what rounding leaves goes to the largest remainders."""
-    checksums, shares = corpus_files(), {name: share for name, share in settings.shares.items() if share > 0}
-    for name in shares:
-        if name not in checksums:
-            raise RequestError(f"corpus.shares: {name!r} is not known; {nearest(name, checksums)}")
-    if abs(sum(shares.values()) - 1) > 1e-6:
-        raise RequestError(f"corpus.shares: expected shares that sum to 1, got {sum(shares.values()):g}")
-    exact = {name: share * settings.molecules for name, share in shares.items()}
+    """Cut ``settings.molecules`` by the shares, which sum to 1; rounding leaves some to the largest remainders."""
+    exact = {name: share * settings.molecules for name, share in settings.shares.items() if share > 0}
     counts = {name: int(value) for name, value in exact.items()}
     by_remainder = sorted(exact, key=lambda name: (counts[name] - exact[name], name))
     for name in by_remainder[: settings.molecules - sum(counts.values())]:
         counts[name] += 1
     return counts
-
-
-@lru_cache(maxsize=1)
-def corpus_files() -> dict[str, str]:
-    """The files of molecules that are known: name to sha256 of the content."""
-    import yaml
-
-    content = yaml.safe_load(Path(__file__).with_name("corpora.yaml").read_text(encoding="utf-8"))
-    return {str(name): str(checksum) for name, checksum in content.items()}

@@ -48,6 +48,20 @@ def molecule_tasks(suite: SuiteInfo) -> list[TaskInfo]:
     return [task for task in suite.tasks if task.inputs == "molecule"]
 
 
+def prepared_tasks(suite: SuiteInfo) -> list[TaskInfo]:
+    """Return the molecule tasks of a suite whose tables are in the cache: its corpus is kept apart from those."""
+    return [task for task in molecule_tasks(suite) if has_table(task)]
+
+
+def has_table(info: TaskInfo) -> bool:
+    """Whether the cache has the table of a task, which may be damaged."""
+    try:
+        load_meta(info)
+        return True
+    except NotPreparedError:
+        return False
+
+
 def prepare_table(info: TaskInfo, *, mirror: str | None, download: bool) -> Table:
     """Return the table of a task, making it if the cache has no sound one.
 

@@ -119,7 +119,7 @@ def describe_corpus(suite: SuiteInfo, settings: TextSettings) -> Mapping[str, An
     return {key: value for key, value in _meta(suite, settings).items() if key != "held_out"}
 
 
-def own_text(table: TextTable, info: TaskInfo) -> tuple[str, ...]:
+def own_text(table: TextTable) -> tuple[str, ...]:
     """Return the texts of the training rows, both of a pair one after the other, less those held out."""
     held_out = {fold(text) for rows in (table.val, table.test) for row in rows for text in _texts(table, row)}
     return tuple(text for row in table.train for text in _texts(table, row) if fold(text) not in held_out)

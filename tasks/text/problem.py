@@ -172,7 +172,7 @@ class TextProblem(Problem):
         if source not in LABELLED:
             return self._unlabelled_stream(source, batch_size, purpose)
         seed, labels = self.spec.seed, self._examples.labels
-        rows, targets = labels.rows(source), labels.targets(source, seed).float()
+        rows, targets = labels.rows(source), labels.targets(source).float()
 
         def make(chosen: Tensor, _: torch.Generator) -> Batch:
             return {"tokens": self._tokens(rows[chosen]), "labels": targets[chosen].to(self.device)}

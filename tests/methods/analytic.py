@@ -20,6 +20,7 @@ from tasks.analytic.quadratic import CORPUS, SIZES, Array, D, quadratic
 from tasks.catalogue import get
 from tasks.labels import labels_of
 from tasks.problem import Problem, TestKey
+from tasks.settings import LabelSettings
 from tasks.spec import ProblemSpec
 
 SPEC = ProblemSpec(
@@ -59,7 +60,7 @@ class AnalyticProblem(SuiteProblem):
             base, centres=padded, curvatures=np.stack([np.eye(D)] * len(centres)), corpus=np.zeros((1, D)),
             labels=base.inputs[:, :2] @ target.numpy()[:, None],
         )  # fmt: skip
-        super().__init__(SPEC, "cpu", data, labels_of(data, SPEC.task, standardise=False)[0])
+        super().__init__(SPEC, "cpu", data, labels_of(data, SPEC.task, LabelSettings(standardise=False), SPEC.seed)[0])
 
 
 def built(name: str = "isotropic", seed: int = 0) -> tuple[SuiteProblem, TestKey]:

@@ -232,11 +232,14 @@ def test_the_spec_names_the_numbers_and_no_setting_and_needs_no_torch() -> None:
     spec = backbone.describe(task, resolve(), 0)
     assert spec == backbone.describe(task, resolve("image.width=4", "labels.standardise=false"), 0)
     assert spec.labels != backbone.describe(get("analytic:isotropic"), resolve(), 0).labels
+    assert spec.labels != backbone.describe(task, resolve("labels.weights_share=0.5"), 0).labels
     with pytest.raises(RequestError, match="another recipe"):
         backbone.build(replace(spec, labels={"recipe": "other"}), resolve(), "cpu")
     code = (
-        "import sys; from tasks import BACKBONES; from tasks.catalogue import get;"
-        "BACKBONES.get('analytic').describe(get('analytic:skewed'), None, 0); print(*sys.modules)"
+        "import sys; from bench.protocol_files import load; from methods import METHODS; from tasks import BACKBONES;"
+        "from tasks.catalogue import get; task = get('analytic:skewed');"
+        "settings = load('smoke').resolve(METHODS.get('cp'), task, 'analytic').settings;"
+        "BACKBONES.get('analytic').describe(task, settings, 0); print(*sys.modules)"
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "torch" not in loaded

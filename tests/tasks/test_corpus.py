@@ -49,8 +49,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, lines in {"zinc": [*rows, *demo_corpus()[:600]], "chembl": demo_corpus()[600:900]}.items():
         (folder / f"{name}.smi.gz").write_bytes(gzip.compress("".join(f"{line}\n" for line in lines).encode()))
     # Not the published files, so their content is not checked.
-    monkeypatch.setattr("tasks.molecules.sample.corpus_files", lambda: {"zinc": "", "chembl": ""})
-    monkeypatch.setattr("tasks.molecules.corpus.corpus_files", lambda: {"zinc": "", "chembl": ""})
+    monkeypatch.setattr("tasks.molecules.files.corpus_files", lambda: {"zinc": "", "chembl": ""})
     return tmp_path / "mirror"
 
 
@@ -126,12 +125,14 @@ def test_every_held_out_molecule_met_is_counted(files: Path, own_home: Path) -> 
     assert load_corpus(suite, whole).meta["excluded"] == {"zinc": 128}
 
 
-def test_wrong_shares_are_refused(files: Path, own_home: Path) -> None:
+def test_an_unknown_name_is_refused(files: Path, own_home: Path) -> None:
     suite = suites()["demo"].model_copy(update={"corpus": "files"})
     with pytest.raises(RequestError, match="'zink' is not known; did you mean zinc"):
         prepare(suite, corpus_settings(**SMALL, shares={"zink": 1.0}), files)
-    with pytest.raises(RequestError, match=r"sum to 1, got 0.5"):
-        prepare(suite, corpus_settings(**SMALL, shares={"zinc": 0.5}), files)
+    with pytest.raises(RequestError, match=r"names of files without folder and ending, got 'a/zinc'; .*known: chembl"):
+        prepare(suite, corpus_settings(**SMALL, shares={"a/zinc": 1.0}), files)
+    with pytest.raises(NotPreparedError, match=r"'zink' is not known; .*molecules/zink.smi .* --mirror FOLDER"):
+        describe_corpus(suite, corpus_settings(**SMALL, shares={"zink": 1.0}))
 
 
 def test_preparing_again_writes_nothing(own_home: Path) -> None:

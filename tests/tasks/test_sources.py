@@ -17,7 +17,7 @@ import pytest
 
 from bench.errors import NotPreparedError, RequestError
 from bench.files import home
-from tasks.sources import forget, locate
+from tasks.sources import candidates, checksum, forget, locate, locate_newest
 
 CONTENT = b"smiles,y\nCCO,1\nCCN,0\n"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -217,3 +217,57 @@ def test_a_forgotten_file_is_fetched_anew(folder: Path) -> None:
     assert kept() == []
     assert gzip.decompress(locate(FILE, mirror=str(folder)).read_bytes()) == b"mended\n"
     forget("mine/never.gz")
+
+
+def test_places_come_mirror_first(folder: Path) -> None:
+    url = "https://example.org/x"
+    assert list(candidates("a/b", url=url, mirror=str(folder))) == [folder / "a" / "b", url]
+    assert list(candidates("a/b", url=url, mirror="http://host/")) == ["http://host/a/b", url]
+    assert list(candidates("a/b")) == []
+    with pytest.raises(RequestError, match="--mirror: expected an existing folder"):
+        list(candidates("a/b", url=url, mirror="/no/such/folder"))
+
+
+def test_the_newest_content_of_the_mirror_is_taken(folder: Path) -> None:
+    assert locate_newest(FILE, "mine/set.csv", mirror=str(folder)) is None
+    assert checksum(FILE) == ""
+    plain = folder / "mine" / "set.csv"
+    plain.write_bytes(CONTENT.replace(b"\n", b"\r\n"))
+    path = locate_newest(FILE, "mine/set.csv", mirror=str(folder))
+    assert path == home() / "data" / FILE
+    assert gzip.decompress(path.read_bytes()) == CONTENT
+    assert checksum(FILE) == SHA256
+    before = path.stat().st_mtime_ns
+    put(folder, level=1)  # the same content, as the file that comes first
+    assert locate_newest(FILE, "mine/set.csv", mirror=str(folder)) == path
+    assert path.stat().st_mtime_ns == before
+    put(folder, b"other\n")
+    assert locate_newest(FILE, "mine/set.csv") == path
+    assert checksum(FILE) == SHA256, "no mirror, no other content"
+    locate_newest(FILE, "mine/set.csv", mirror=str(folder))
+    assert gzip.decompress(path.read_bytes()) == b"other\n"
+    assert checksum(FILE) == hashlib.sha256(b"other\n").hexdigest()
+
+
+def test_the_newest_content_of_the_cache_is_noticed(folder: Path) -> None:
+    path = home() / "data" / FILE
+    path.parent.mkdir(parents=True)
+    for content in (CONTENT, b"changed by hand\n"):
+        path.write_bytes(gzip.compress(content))
+        assert locate_newest(FILE) == path
+        assert checksum(FILE) == hashlib.sha256(content).hexdigest()
+    path.write_bytes(gzip.compress(CONTENT)[:-9])
+    with pytest.raises(NotPreparedError, match=f"{FILE}.*damaged gzip"):
+        locate_newest(FILE)
+    put(folder)
+    locate_newest(FILE, mirror=str(folder))
+    assert gzip.decompress(path.read_bytes()) == CONTENT
+    path.unlink()
+    assert checksum(FILE) == SHA256
+
+
+def test_the_newest_content_of_an_address_needs_downloads(folder: Path, address: str) -> None:
+    (folder / "mine" / "set.csv").write_bytes(CONTENT)
+    assert locate_newest(FILE, "mine/set.csv", mirror=address) is None
+    assert locate_newest(FILE, "mine/set.csv", mirror=address, download=True) == home() / "data" / FILE
+    assert checksum(FILE) == SHA256

@@ -78,7 +78,7 @@ def problem(
     visible[TEST:] = np.nan
     parts = {"train": torch.arange(VAL), "val": torch.arange(VAL, TEST), "test": torch.arange(TEST, ROWS)}
     sealed = SealedLabels(labels[TEST:], key)
-    known = Labels(spec.task, visible, parts, sealed, standardise=settings.labels.standardise)  # type: ignore[arg-type]
+    known = Labels(spec.task, visible, parts, sealed, settings.labels, seed)  # type: ignore[arg-type]
     examples = LabelledGraphs(cache.load(rows), known)
     sources = {"corpus": unlabelled(corpus, 3), "task": unlabelled(own, 4)}
     return GraphProblem(spec, settings, "cpu", sources, examples, {"table": {"train": VAL}}), key

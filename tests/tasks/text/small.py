@@ -108,7 +108,7 @@ def problem(
     examples = LabelledTexts(
         first=tokens(tokenizer(), sentences(rows, 1)),
         second=tokens(tokenizer(), sentences(rows, 2)) if pairs else None,
-        labels=Labels(info, visible, parts, SealedLabels(labels[100:], key), standardise=standardise),  # type: ignore[arg-type]
+        labels=Labels(info, visible, parts, SealedLabels(labels[100:], key), chosen.labels, seed),  # type: ignore[arg-type]
         named=named,
     )
     sources = {"corpus": unlabelled(200, 3), "task": unlabelled(80, 4)}

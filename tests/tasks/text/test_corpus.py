@@ -149,7 +149,7 @@ def test_own_text_is_the_training_rows_both_sides_without_held_out_texts(made: P
     train = header + "a\tb\tno\nSHARED\tc\tyes\nd\tleaks \tno\na\te\tno\n"
     info = task(made, train, header + "Leaks\tx\tyes\n", header + "shared\ty\tno\n", second="other")
     prepare_table(info, mirror=str(made), download=False)
-    assert own_text(load_table(info, 0), info) == ("a", "b", "c", "d", "a", "e")
+    assert own_text(load_table(info, 0)) == ("a", "b", "c", "d", "a", "e")
 
 
 def test_own_text_of_a_seeded_split_leaves_the_validation_rows_of_this_seed(made: Path) -> None:
@@ -157,7 +157,7 @@ def test_own_text_of_a_seeded_split_leaves_the_validation_rows_of_this_seed(made
     prepare_table(info, mirror=str(made), download=False)
     for seed in range(3):
         table = load_table(info, seed)
-        assert own_text(table, info) == tuple(f"text {row}" for row in table.train)
+        assert own_text(table) == tuple(f"text {row}" for row in table.train)
 
 
 def test_domain_text_leaves_held_out_texts_and_blank_lines(made: Path) -> None:
