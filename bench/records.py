@@ -37,6 +37,7 @@ class Trajectory(BaseModel):
     weights: list[list[float]]  # (u, n) on the simplex
     alignment: list[list[float]]  # (u, n) raw q = v . grad L_i, before any normalisation; may be empty
     losses: list[list[float]]  # (u, n)
+    gradient_norm: list[float] = []  # (u,) |v|, the validation gradient's norm on the encoder; may be empty
 
     @model_validator(mode="after")
     def _same_sizes(self) -> Trajectory:

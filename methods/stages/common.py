@@ -137,19 +137,27 @@ def on_cpu(losses: Tensor) -> Tensor:
 
 
 class TrajectoryLog:
-    """Rows of (step, weights, alignment, losses), saved and restored with the stage."""
+    """Rows of (step, weights, alignment, losses, |v|), saved and restored with the stage."""
 
     def __init__(self, terms: Sequence[str]) -> None:
         self.terms = list(terms)
-        self.rows: dict[str, list[Any]] = {"steps": [], "weights": [], "alignment": [], "losses": []}
+        names = ("steps", "weights", "alignment", "losses", "gradient_norm")
+        self.rows: dict[str, list[Any]] = {name: [] for name in names}
 
-    def add(self, step: int, weights: Tensor, losses: Tensor, alignment: Tensor | None = None) -> None:
-        """Append one row: after ``step`` steps of pretraining, the weights that follow from this row's signals."""
+    def add(
+        self, step: int, weights: Tensor, losses: Tensor, alignment: Tensor | None = None, norm: float | None = None
+    ) -> None:
+        """Append one row: after ``step`` steps of pretraining, the weights that follow from this row's signals.
+
+        ``norm`` is that of the validation gradient v on the encoder's parameters.
+        """
         self.rows["steps"].append(step)
         self.rows["weights"].append(weights.tolist())
         self.rows["losses"].append(losses.tolist())
         if alignment is not None:
             self.rows["alignment"].append(alignment.tolist())
+        if norm is not None:
+            self.rows["gradient_norm"].append(norm)
 
     def record(self) -> dict[str, Any]:
         """Return the trajectory as the record holds it, with the first and last row and at most about ROWS."""

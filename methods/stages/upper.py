@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from bench.errors import RequestError
 from methods.hypergradient.backward import cosine
 from methods.hypergradient.choice import choose
-from methods.hypergradient.functional import Parameters
+from methods.hypergradient.functional import Parameters, shared
 from methods.hypergradient.probe import Probe, validation_gradient
 from methods.settings import ContinuedSettings, UpperLevelSettings
 from methods.stage import Stage, source_key, task_key
@@ -104,4 +105,5 @@ class UpperLevel:
         cosines = on_cpu(cosine(probe)) if "cosine" in self.rule.needs else None
         decay = optimisers.factor(self.settings.rate_schedule, step - 1, steps)  # as of the step just taken
         self.rule.update(Signals(losses, alignment=q, cosine=cosines, decay=decay))
-        self.log.add(step, self.rule.weights(), losses, q)
+        norm = torch.stack([part.norm() for part in shared(probe.v).values()]).norm().item()
+        self.log.add(step, self.rule.weights(), losses, q, norm)

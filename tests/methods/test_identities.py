@@ -142,6 +142,25 @@ def test_levels_move_at_their_turns_on_the_newest_batches() -> None:
     assert before.log["trajectory"]["losses"] == [each[4]]
 
 
+@pytest.mark.parametrize("levels", [2, 3])
+def test_the_log_has_the_norm_of_the_validation_gradient(monkeypatch: pytest.MonkeyPatch, levels: int) -> None:
+    before, norms = UpperLevel.gradient, list[float]()
+
+    def gradient(*given: Any) -> Any:
+        v = before(*given)
+        body = [tensor.reshape(-1) for name, tensor in v.items() if name.startswith("encoder.")]
+        assert len(body) < len(v), "the head is no part of it"
+        norms.append(torch.cat(body).norm().item())
+        return v
+
+    monkeypatch.setattr(UpperLevel, "gradient", gradient)
+    problem = NetworkProblem()
+    stage = TriLevel(continued(4), three_levels(), "val") if levels == 3 else BiLevel(continued(4), two_levels(), "val")
+    logged = stage.run(problem, start_of(problem), Uninterrupted()).log["trajectory"]["gradient_norm"]
+    assert logged == pytest.approx(norms)
+    assert len(set(logged)) > 1
+
+
 def test_points_differ_in_the_batch_that_is_probed_alone() -> None:
     """Without noise every batch is the same: one sequence of weights, less its last, which would serve no step."""
     changes: dict[str, Any] = {"unroll_one": 2, "rate": 5.0}
