@@ -90,6 +90,8 @@ def measure(work: Work, protocol: Mapping[str, Any]) -> Record:
         "scoring",
         parts,
     )
+    modality = BACKBONES.get(planned.cell.backbone).modality
+    others = {BACKBONES.get(name).modality for name in BACKBONES.names()} - {modality}  # sections that are not read
     return Record(
         **planned.cell.model_dump(),
         metric=planned.task.metric,
@@ -98,7 +100,7 @@ def measure(work: Work, protocol: Mapping[str, Any]) -> Record:
         paired=planned.task.paired,
         start=planned.start.origin,
         control_of=planned.method.control_of,
-        published=BACKBONES.get(planned.cell.backbone).modality in planned.method.published,
+        published=modality in planned.method.published,
         scores=scores,
         primary="best",
         chosen_step=int(log.get("chosen_step", 0)),
@@ -110,7 +112,7 @@ def measure(work: Work, protocol: Mapping[str, Any]) -> Record:
         micro_batches=parts,
         peak_memory_bytes=max(peak, memory.peak(work.device)),
         examples_per_second=examples / training if training > 0 else 0.0,
-        settings=planned.resolved.settings.model_dump(mode="json"),
+        settings=planned.resolved.settings.model_dump(mode="json", exclude=others),
         data=problem.facts(),
         command=_command(planned.cell, protocol),
         provenance=provenance.code() | {"device": provenance.device(work.device), "finished": _now()},

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from leaderboard.baselines import baselines
 from leaderboard.content import BASELINE, Board, Lacking, Row, SuiteTable, TaskCurves, TaskTable
 from leaderboard.grid import Plan, Slot, row_labels
 from leaderboard.learning import learning_curves
 from leaderboard.origins import Origins, software
 from leaderboard.published import published_costs_for, published_for
+from leaderboard.settings import mixed_settings
 from leaderboard.statistics.holm import holm
 from leaderboard.suite import suite_table
 from leaderboard.task import Grid, records_of, task_table
@@ -30,8 +32,12 @@ def board(protocol: str, slots: Sequence[Slot], plan: Plan, focus: str | None) -
     rows, names = _rows(slots, labels, plan), _tasks(slots, plan.tasks)
     chosen, origins = _focus(rows, slots, labels, focus), Origins()
     skipped = {(pair.method, pair.task): pair.reason for pair in plan.skipped}
-    found = [task_table(protocol, name, rows, grid, chosen, skipped, origins) for name in names]
-    tasks = [task for task in found if task]
+    tasks = []
+    for suite in dict.fromkeys(name.partition(":")[0] for name in names):
+        own = [name for name in names if name.partition(":")[0] == suite]
+        measured = baselines(rows, own, grid)
+        found = [task_table(protocol, name, rows, grid, chosen, skipped, origins, measured) for name in own]
+        tasks += [task for task in found if task]
     _correct_over_tasks(tasks)
     return Board(
         protocol=protocol,
@@ -39,13 +45,14 @@ def board(protocol: str, slots: Sequence[Slot], plan: Plan, focus: str | None) -
         rows=rows,
         seeds=sorted({slot.cell.seed for slot in slots}),
         tasks=tasks,
-        suites=_suites(protocol, tasks, rows, chosen, all(record.marks for record in records_of(slots))),
+        suites=_suites(protocol, names, tasks, rows, chosen, all(record.marks for record in records_of(slots))),
         published=published_for([task.task for task in tasks]),
         published_costs=published_costs_for([task.task for task in tasks]),
         curves=_curves(rows, names, grid),
         cells=len(slots),
         missing=_lacking(rows, names, grid, failed=False),
         failed=_lacking(rows, names, grid, failed=True),
+        mixed_settings=mixed_settings(records_of(slots)),
         pictures=[],
         software=software(records_of(slots)),
         origins=origins.found,
@@ -102,15 +109,21 @@ def _correct_over_tasks(tasks: Sequence[TaskTable]) -> None:
 
 
 def _suites(
-    protocol: str, tasks: Sequence[TaskTable], rows: Sequence[Row], focus: str | None, marks: bool
+    protocol: str,
+    names: Sequence[str],
+    tasks: Sequence[TaskTable],
+    rows: Sequence[Row],
+    focus: str | None,
+    marks: bool,
 ) -> list[SuiteTable]:
     found = []
     for suite in dict.fromkeys(task.suite for task in tasks):
         own = [task for task in tasks if task.suite == suite]
         present = {entry.row for task in own for entry in task.entries if entry.summary}
         shown = [row for row in rows if row.label in present]
-        baseline = next((row.label for row in shown if row.method == BASELINE), None)
-        found.append(suite_table(suite, own, shown, baseline, focus, marks, f"{protocol}/{suite}/{focus}"))
+        table = suite_table(suite, own, shown, focus, marks, f"{protocol}/{suite}/{focus}")
+        table.unrecorded = [name for name in names if name.partition(":")[0] == suite and name not in table.tasks]
+        found.append(table)
     return found
 
 

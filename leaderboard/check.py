@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any, Literal
 from bench.errors import RequestError
 from bench.records import Cell, DamagedError, Failure, OtherFormatError, Record, read, read_failure
 from leaderboard.grid import ALIKE, Plan, cell_key, distinct, has_score, read_plan, replaced, split_key, united
+from leaderboard.settings import odd_ones
 from leaderboard.tables.words import one_line
 
 Kind = Literal[
@@ -227,18 +227,11 @@ def _seeds(files: Sequence[File]) -> Iterator[Problem]:
 
 
 def _differing(group: Sequence[File], where: str, counts: Callable[[str], bool], note: bool) -> Iterator[Problem]:
-    """One problem for each content of ``settings`` that is not the commonest, with the first key that differs."""
-    flat = {path: {name: value for name, value in _flat(record.settings) if counts(name)} for path, record in group}
-    contents = _grouped(group, lambda record: json.dumps([pair for pair in _flat(record.settings) if counts(pair[0])]))
-    common, *others = sorted(contents.values(), key=len, reverse=True)
-    for other in others:
-        usual, odd = flat[common[0][0]], flat[other[0][0]]
-        names = [name for name in sorted(usual.keys() | odd.keys()) if usual.get(name) != odd.get(name)]
-        if not names:
-            continue  # 1 and 1.0
-        values = f"{odd.get(names[0])!r} here, {usual.get(names[0])!r} in {_many(common)}"
-        more = f"; {len(names) - 1} more settings differ" if len(names) > 1 else ""
-        yield Problem("protocol", f"{where}: {names[0]} is {values}{more}", tuple(path for path, _ in other), note)
+    """One problem for each content of ``settings`` that is not the commonest, with the first setting that differs."""
+    for odd in odd_ones([record for _, record in group], counts):
+        values = f"{odd.value!r} here, {odd.usual!r} in {_many([group[place] for place in odd.common])}"
+        message = f"{where}: {odd.name} is {values}{odd.others}"
+        yield Problem("protocol", message, tuple(group[place][0] for place in odd.places), note)
 
 
 def _odd(kind: Kind, what: str, group: Sequence[File], value: Callable[[Record], Hashable]) -> Iterator[Problem]:
@@ -254,14 +247,6 @@ def _grouped(files: Iterable[File], key: Callable[[Record], Any]) -> dict[Any, l
     for path, record in files:
         found[key(record)].append((path, record))
     return found
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in sorted(settings.items()):
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _many(files: Sequence[File]) -> str:

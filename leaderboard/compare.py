@@ -49,7 +49,9 @@ def compare_with_focus(
 def compare(own: Entry, others: Sequence[Entry], family: str, tests: TaskTests, marks: bool) -> list[Comparison]:
     """Compare one row with others as one family; without ``marks`` there are no p-values and no intervals."""
     assert own.summary
-    pairs = [tests.used(own.summary, other.summary) for other in others if other.summary]
+    # Without a common seed the gain is that of the means shown, which rest on different splits, and nothing is tested.
+    sides = [(own.summary, other.summary) for other in others if other.summary]
+    pairs = [tests.used(*pair) or pair for pair in sides]
     outcomes, ends = tests.outcomes(pairs), tests.intervals(pairs)
     found = [
         _comparison(own, other, pair, outcome, tests, family, len(pairs))
@@ -106,7 +108,7 @@ def _comparison(
         effect=effect,
         interval=None,
         effect_sd=effect / pooled if pooled > 0 else None,
-        effect_error_removed=tests.error_removed(*pair),
+        effect_error_removed=tests.error_removed(*pair) if test else None,
         probability_better=float(won(a, b).mean()),
         seed_correlation=_seed_correlation(*pair),
         p=test.p if test else None,

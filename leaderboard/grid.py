@@ -17,7 +17,7 @@ from leaderboard.content import Skipped
 
 Key = tuple[str, str, str, str, int]
 LARGEST = 1e100  # of a score: squares of larger ones overflow
-ALIKE = ("metric", "higher_is_better", "paired")  # in the records of one task
+ALIKE = ("metric", "higher_is_better", "paired", "primary")  # in the records of one task
 
 
 class PlannedCell(BaseModel):
@@ -96,7 +96,7 @@ def read_folders(folders: Sequence[Path]) -> Folder:
     ------
     RequestError: if a folder does not exist, a plan is damaged, two different records carry one identity,
         one cell has two records and the plans do not choose, or records of one task and protocol differ in
-        split, metric or direction.
+        split, metric, direction or primary read-out.
     """
     folders = distinct(folders)
     result = Folder(united([read_plan(folder / "plan.json") for folder in folders]))
@@ -229,7 +229,7 @@ def _check_comparable(slots: Iterable[Slot], folders: Sequence[Path]) -> None:
                     raise RequestError(
                         f"{name}: {_path(earlier, folders)} has {getattr(known, name)!r} and "
                         f"{_path(slot, folders)} has {getattr(record, name)!r}; scores of one task "
-                        "are compared on one split and metric only, so report them from separate folders"
+                        "are compared on one split, metric and read-out only, so report them from separate folders"
                     )
 
 

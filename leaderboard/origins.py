@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -41,7 +40,7 @@ class Origins:
             seconds=sum(record.seconds.values()),
             finished=str(record.provenance.get("finished", "")),
             origin=self.place(record),
-            command=record.command or _command(record),
+            command=record.command,
         )
 
 
@@ -64,9 +63,3 @@ def _origin(record: Record) -> dict[str, str]:
     if "device" in provenance:
         found["device"] = str(provenance["device"])
     return dict(sorted(found.items()))
-
-
-def _command(record: Record) -> str:
-    """For records that do not hold it: without changes by --set."""
-    words = ["python", "-m", "bench", "run", "--methods", record.method, "--tasks", record.task]
-    return shlex.join([*words, "--seeds", str(record.seed), "--protocol", record.protocol])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -15,24 +15,28 @@ from leaderboard.suite_scores import SuiteScores
 from leaderboard.task_tests import NO_SIGNIFICANCE, generator
 
 
-def ranking(rows: Sequence[str], scores: SuiteScores, marks: bool) -> Ranking | None:
+def ranking(
+    rows: Sequence[str], scores: SuiteScores, shared: Mapping[str, Sequence[int]], marks: bool
+) -> Ranking | None:
     """Rank ``rows``, which have a record on every task, by their means; None for fewer than two.
 
     Instead of one critical difference, every pair has its own exact sign flip over tasks, with Holm
-    over all pairs.
+    over all pairs. ``shared`` are the seeds that ranks and tests rest on where the seed draws the split; they are
+    the same for all rows, so that a row is not ranked by its splits.
     """
-    if len(rows) < 2:
-        return None
     tasks, m = scores.tasks, len(rows)
-    means = np.array([[scores.turned(row, task).mean() for task in tasks] for row in rows])  # (m, T)
-    ranks = average_ranks(means)
+    if m < 2 or not all(shared.values()):
+        return None
+    means = np.array([[scores.level(row, task, shared) for task in tasks] for row in rows], dtype=np.float64)  # (m, T)
+    ranks = average_ranks(means * [1.0 if task.higher_is_better else -1.0 for task in tasks])
     order = np.argsort(ranks, kind="stable")
-    ranks, names = ranks[order], [rows[place] for place in order]
+    means, ranks, names = means[order], ranks[order], [rows[place] for place in order]
     pairs = [(i, j) for i in range(m) for j in range(i + 1, m)]
     corrected: list[list[float | None]] = [[None] * m for _ in range(m)]
     reason = scores.no_scale or (paired_refusal([len(tasks)] * len(pairs), "task") if marks else NO_SIGNIFICANCE)
     if marks and scores.no_scale is None:
-        differences = np.array([scores.differences(names[i], names[j], tasks) for i, j in pairs])  # (pairs, T)
+        removed = scores.removed(means)
+        differences = np.array([removed[i] - removed[j] for i, j in pairs])  # (pairs, T)
         tests = sign_flips(differences, generator=generator())
         for (i, j), p in zip(pairs, holm([test.p for test in tests]), strict=True):
             corrected[i][j] = corrected[j][i] = p

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from leaderboard.content import Estimate, Interval, SuiteComparison
+from leaderboard.content import Interval, SuiteComparison
 from leaderboard.statistics.bootstrap import probability_of_improvement
 from leaderboard.statistics.floors import paired_refusal
 from leaderboard.statistics.holm import holm
 from leaderboard.statistics.signs import sign_flip, sign_flip_interval
 from leaderboard.statistics.stratified import stratified_permutation
-from leaderboard.suite_scores import SuiteScores
+from leaderboard.suite_scores import SuiteScores, allows_interval, estimate
 from leaderboard.task_tests import NO_SIGNIFICANCE, generator, procedure_of
 
 
@@ -56,7 +56,7 @@ def compare_over_tasks(focus: str, other: str, scores: SuiteScores, family: str,
         stratified=procedure_of(stratified),
         p_stratified=stratified.p,
         p_stratified_holm=None,
-        improvement=Estimate(value=value, low=low, high=high),
+        improvement=estimate(value, (low, high), all(map(allows_interval, pairs))),
         family=family,
         family_size=size,
         identities_focus=[identity for one, _ in pairs for identity in one.identities],
@@ -72,7 +72,7 @@ def without_significance(comparison: SuiteComparison) -> SuiteComparison:
 def refusal_over_tasks(focus: str | None, comparisons: Sequence[SuiteComparison], marks: bool) -> str | None:
     """Why no sign flip of the family can come out significant, in one line, or None."""
     if not comparisons:
-        return f"no other method shares a task with {focus}" if focus else "no focus method"
+        return f"no other method shares a task (and its seeds) with {focus}" if focus else "no focus method"
     if not marks:
         return NO_SIGNIFICANCE
     return paired_refusal([len(comparison.tasks) for comparison in comparisons], "task")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.records import Record
+from leaderboard.artifacts import artifacts
 from leaderboard.content import Cost, Summary
 from leaderboard.grid import usable
 
@@ -56,15 +57,16 @@ def cost(records: Sequence[Record], baseline: Sequence[Record]) -> Cost | None:
     if not records:
         return None
     seconds = _own(records)
-    shared = {
-        stage: float(np.mean([record.shared_seconds[stage] for record in records if stage in record.shared_seconds]))
-        for stage in sorted({stage for record in records for stage in record.shared_seconds})
-    }
+    stages = sorted({stage for record in records for stage in record.shared_seconds})
+    runs = {stage: [one.shared_seconds[stage] for one in records if stage in one.shared_seconds] for stage in stages}
+    shared = {stage: float(np.mean(seconds)) for stage, seconds in runs.items()}
     extra = sum(value for stage, value in shared.items() if not any(stage in base.shared_seconds for base in baseline))
     reference = _own(baseline) if baseline else 0.0
     return Cost(
         seconds=seconds,
+        backbone=records[0].backbone,
         shared_seconds=shared,
+        shared_runs={stage: sorted(set(seconds)) for stage, seconds in runs.items()},
         peak_memory_bytes=max(record.peak_memory_bytes for record in records),
         examples_per_second=float(np.mean([record.examples_per_second for record in records])),
         ratio=(seconds + extra) / reference if reference > 0 else None,
@@ -74,16 +76,15 @@ def cost(records: Sequence[Record], baseline: Sequence[Record]) -> Cost | None:
 def suite_cost(costs: Sequence[Cost | None], baselines: Sequence[Cost | None]) -> float | None:
     """Seconds of a row on T tasks over those of fine-tuning; shared stages that fine-tuning lacks are paid once.
 
-    None where a task lacks on either side.
+    Once for each artifact: :func:`leaderboard.artifacts.artifacts` says what is assumed to be one. None where a task
+    lacks on either side.
     """
     pairs = [(cost, base) for cost, base in zip(costs, baselines, strict=True) if cost and base]
     whole = sum(base.seconds for _, base in pairs)
     if len(pairs) < len(costs) or whole <= 0:
         return None
-    once: dict[str, float] = {}
-    for cost, base in pairs:
-        once |= {stage: value for stage, value in cost.shared_seconds.items() if stage not in base.shared_seconds}
-    return (sum(cost.seconds for cost, _ in pairs) + sum(once.values())) / whole
+    shared = sum(one.mean for one in artifacts(costs, baselines))
+    return (sum(cost.seconds for cost, _ in pairs) + shared) / whole
 
 
 def _own(records: Sequence[Record]) -> float:

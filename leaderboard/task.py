@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
 from bench.records import Record
+from leaderboard.baselines import Baselines
 from leaderboard.compare import compare_with_focus, smallest_effect_seen
-from leaderboard.content import BASELINE, Entry, Row, TaskTable
+from leaderboard.content import Entry, Row, TaskTable
 from leaderboard.grid import Slot
 from leaderboard.nulls import against_nulls
 from leaderboard.origins import Origins
@@ -26,6 +28,7 @@ def task_table(
     focus: str | None,
     skipped: Mapping[tuple[str, str], str],
     origins: Origins,
+    measured: Baselines,
 ) -> TaskTable | None:
     """Summarise and compare the rows on ``task``; None where no row has a record.
 
@@ -33,21 +36,24 @@ def task_table(
     ----------
     skipped: (method, task) -> why the pair is not run.
     origins: where the origins of the records are collected.
+    measured: what cost and error removed are counted from.
     """
     slots = {row.label: grid[row.label, task] for row in rows}
-    records = {label: records_of(found) for label, found in slots.items()}
+    records = defaultdict(list, {label: records_of(found) for label, found in slots.items()})
     some = next((record for found in records.values() for record in found), None)
     if some is None:
         return None
     splits = {record.seed: record.split_checksum for found in records.values() for record in found}
-    reference = next((records[row.label] for row in rows if row.method == BASELINE and records[row.label]), [])
+    own = {row.label: measured.own.get((row.label, task)) for row in rows}
+    reference = records[measured.whole] if measured.whole else []
     entries = [
         Entry(
             row=row.label,
             summary=summarise(records[row.label]),
             runs=[origins.run(slot) for slot in sorted(slots[row.label], key=_seed) if slot.record],
             readouts=other_readouts(records[row.label]),
-            cost=cost(records[row.label], reference),
+            baseline=own[row.label],
+            cost=cost(records[row.label], records[own[row.label] or ""]),
             planned=len(slots[row.label]),
             skipped=skipped.get((row.method, task)),
             published=all(record.published for record in records[row.label]),
@@ -63,17 +69,20 @@ def task_table(
         reference=fmean(record.score() for record in reference) if reference else None,
     )
     comparisons, no_marks = compare_with_focus(compared, focus, f"{protocol}/{task}/{focus}", tests, marks)
+    no_ties, not_judged = mark_ties(compared, tests, marks)
     return TaskTable(
         task=task,
         metric=some.metric,
         higher_is_better=some.higher_is_better,
+        baseline=measured.whole if reference else None,
         split_checksum=min(splits.items())[1],
         split_checksums=splits if some.paired else {},
         entries=entries,
         comparisons=comparisons,
         pairwise=pairwise(compared, f"{protocol}/{task}/all pairs", tests, marks),
         no_marks=no_marks,
-        no_ties=mark_ties(compared, tests, marks),
+        no_ties=no_ties,
+        not_judged=not_judged,
         smallest_effect=None if no_marks else smallest_effect_seen(compared, comparisons, tests),
         learned=against_nulls(rows, records, f"{protocol}/{task}", marks),
     )

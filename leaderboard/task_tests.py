@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,10 +68,12 @@ class TaskTests:
             return paired_refusal([len(self.differences(a, b)) for a, b in pairs], "seed")
         return refusal([(a.n, b.n) for a, b in pairs])
 
-    def used(self, a: Summary, b: Summary) -> Pair:
-        """What a test of the pair uses: where scores are paired, those of the common seeds, if there are any."""
-        common = set(a.seeds) & set(b.seeds) if self.paired else None
-        return (_cut(a, common), _cut(b, common)) if common else (a, b)
+    def used(self, a: Summary, b: Summary) -> Pair | None:
+        """What a test of the pair uses: where scores are paired, those of the common seeds; None if there are none."""
+        if not self.paired:
+            return a, b
+        common = set(a.seeds) & set(b.seeds)
+        return (at_seeds(a, common), at_seeds(b, common)) if common else None
 
     def error_removed(self, a: Summary, b: Summary) -> float | None:
         """Difference of the means in shares of fine-tuning's error."""
@@ -101,8 +103,8 @@ class TaskTests:
         ]
 
 
-def _cut(summary: Summary, seeds: set[int]) -> Summary:
-    """The summary of these seeds alone."""
+def at_seeds(summary: Summary, seeds: Collection[int]) -> Summary:
+    """The summary of these seeds alone, of which it has at least one."""
     kept = [place for place, seed in enumerate(summary.seeds) if seed in seeds]
     scores = [summary.scores[place] for place in kept]
     return Summary(

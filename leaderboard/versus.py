@@ -145,11 +145,10 @@ def _row(argument: str, name: str, rows: Sequence[str]) -> str:
 
 
 def _slots(slots: Sequence[Slot], rows: Sequence[str]) -> list[Slot]:
-    """The cells of ``rows``, and of fine-tuning, whose error is the common scale."""
+    """The cells of the methods of ``rows``, with all backbones, so that rows keep their names; and of fine-tuning."""
     labels = row_labels(slots)
-    return [
-        slot for slot in slots if labels[slot.cell.method, slot.cell.backbone] in rows or slot.cell.method == BASELINE
-    ]
+    methods = {method for (method, _), label in labels.items() if label in rows}
+    return [slot for slot in slots if slot.cell.method in {*methods, BASELINE}]
 
 
 def _common(slots: Sequence[Slot], rows: tuple[str, str]) -> list[str]:
@@ -164,7 +163,6 @@ def _versus(built: Board, rows: tuple[str, str], slots: Sequence[Slot]) -> Versu
     marks = all(record.marks for record in records)
     tasks = [_task(table, rows, records, marks) for table in built.tasks]
     tables = [one.table for one in tasks]
-    baseline = next((row.label for row in built.rows if row.method == BASELINE), None)
     suites = dict.fromkeys(table.suite for table in tables)
     groups = {suite: [table for table in tables if table.suite == suite] for suite in suites}
     if len(groups) > 1:
@@ -173,9 +171,11 @@ def _versus(built: Board, rows: tuple[str, str], slots: Sequence[Slot]) -> Versu
     no_scale = None
     for name, group in groups.items():
         if len(group) > 1:
-            scores = SuiteScores.of(group, built.rows, baseline)
+            scores = SuiteScores.of(group, built.rows)
             no_scale = scores.no_scale or no_scale
-            if scores.no_scale is None:
+            if scores.no_scale is None and not scores.common(*rows):
+                no_scale = "the seed draws the splits, and the two share no seed"
+            elif scores.no_scale is None:
                 together.append(_together(name, rows, scores, built.protocol, marks))
     return Versus(built.protocol, rows, tasks, together, no_scale)
 
@@ -190,11 +190,11 @@ def _together(name: str, rows: tuple[str, str], scores: SuiteScores, protocol: s
 def _task(table: TaskTable, rows: tuple[str, str], records: Sequence[Record], marks: bool) -> TaskVersus:
     entries = {entry.row: entry for entry in table.entries}
     first, second = entries[rows[0]], entries[rows[1]]
-    reference = [record.score() for record in records if (record.method, record.task) == (BASELINE, table.task)]
+    scale = entries[table.baseline].summary if table.baseline else None
     tests = TaskTests(
         table.higher_is_better,
         paired=any(record.paired for record in records if record.task == table.task),
-        reference=sum(reference) / len(reference) if reference else None,
+        reference=scale.mean if scale else None,
     )
     (comparison,) = compare(first, [second], f"{table.task}/{rows[0]}/{rows[1]}", tests, marks)
     assert first.summary

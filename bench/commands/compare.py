@@ -101,10 +101,12 @@ def _together(found: Together, first: str) -> str:
 
     one, better = found.comparison, found.comparison.improvement
     ends = f" (95 % {one.interval.low:+.1%} to {one.interval.high:+.1%})" if one.interval else ""
+    spread = better.interval
+    likely = f", 95 % {spread.low:.2f} to {spread.high:.2f}" if spread else ", too few seeds for an interval"
     gain = f"mean gain {one.difference:+.1%} of fine-tuning's error{ends}"
     lines = [
         f"over {len(one.tasks)} tasks ({one_line(found.name)}): {gain}",
-        f"  P({first} better), mean over tasks: {better.value:.2f}, 95 % {better.low:.2f} to {better.high:.2f}",
+        f"  P({first} better), mean over tasks: {better.value:.2f}{likely}",
     ]
     if one.p is None or one.p_stratified is None:
         return "\n".join([*lines, f"  p: none: {found.no_marks}"])

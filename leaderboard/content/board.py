@@ -29,11 +29,13 @@ class TaskTable(BaseModel):
     higher_is_better: bool
     split_checksum: str  # where the seed draws the split, that of the first seed
     split_checksums: dict[int, str] = {}  # by seed, where the seed draws the split
+    baseline: str | None = None  # the fine-tuning row whose error is the scale of differences between rows
     entries: list[Entry]  # in the order of the rows
     comparisons: list[Comparison]
     pairwise: Pairwise | None  # None where fewer than two rows have a record
     no_marks: str | None  # why the comparisons carry no marks
     no_ties: str | None  # why no group is bold
+    not_judged: list[str] = []  # rows that may be as good as the best, but have too few seeds for a test to say
     smallest_effect: float | None  # found with probability 0.8 by the family's first step, metric units
     learned: list[LearnedWeights]  # of the methods that have weight trajectories here
 
@@ -102,6 +104,7 @@ class Board(BaseModel):
     cells: int
     missing: list[Lacking]
     failed: list[Lacking]
+    mixed_settings: list[str] = []  # which cells have seeds that were made with different settings
     pictures: list[Picture]
     software: dict[str, list[str]]  # package, "commit" or "device" -> the values that occur
     origins: list[dict[str, str]]  # package, "commit" or "device" -> value: each combination that occurs, once

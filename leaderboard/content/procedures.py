@@ -14,10 +14,17 @@ class Interval(BaseModel):
     high: float
 
 
-class Estimate(Interval):
-    """A value with its 95 % bootstrap interval."""
+class Estimate(BaseModel):
+    """A value with its 95 % bootstrap interval; without ends where a side has too few seeds for one."""
 
     value: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def interval(self) -> Interval | None:
+        """The interval, if there is one."""
+        return None if self.low is None or self.high is None else Interval(low=self.low, high=self.high)
 
 
 class Procedure(BaseModel):

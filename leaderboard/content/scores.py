@@ -32,14 +32,16 @@ class Run(BaseModel):
     seconds: float  # wall seconds of the cell's own stages
     finished: str  # ISO time; empty where the record does not say
     origin: int  # index into the board's origins
-    command: str  # that runs this cell again
+    command: str | None  # that runs this cell again; None where the record does not say
 
 
 class Cost(BaseModel):
     """What one cell of a row costs on one task: means over its seeds."""
 
     seconds: float  # wall seconds of the cell's own stages
+    backbone: str = ""
     shared_seconds: dict[str, float]  # stage -> wall seconds of the shared artifact, paid once for all tasks
+    shared_runs: dict[str, list[float]] = {}  # stage -> each of these seconds once, where seeds have their own artifact
     peak_memory_bytes: int  # the largest of the seeds
     examples_per_second: float
     ratio: float | None  # own seconds and the shared stages that fine-tuning has not, over fine-tuning's own seconds
@@ -52,6 +54,7 @@ class Entry(BaseModel):
     summary: Summary | None  # None where no cell succeeded
     runs: list[Run] = []  # in the order of the summary's scores
     readouts: dict[str, Summary]  # the other read-outs of the same cells
+    baseline: str | None = None  # the fine-tuning row that its cost and error removed are counted from
     cost: Cost | None
     planned: int  # cells asked for
     skipped: str | None  # why this pair is not run at all

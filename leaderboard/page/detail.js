@@ -163,7 +163,7 @@ function learnedTable(learned) {
     fixed(one.mean, 3),
     one.null_mean === null ? NOTHING : fixed(one.null_mean, 3),
     learned.no_verdict ? NOTHING : shownP(one.p_holm),
-    learned.no_verdict ? NOTHING : one.differs ? "differs" : "does not differ",
+    learned.no_verdict ? NOTHING : one.differs ? "differs" : "not separated",
   ]);
   return [
     tableOf(["Final weights of ", bdi(learned.row), against], ["Objective", "Mean", "Null mean", "p (Holm)", "Verdict"], lines),

@@ -56,10 +56,18 @@ function gainOf(task, focus, other) {
   return task.higher_is_better ? difference : -difference;
 }
 
+/** Where the seed draws the split, the means are those over the seeds that all methods on the task have. */
 function taskRanks(board, task, seeds) {
-  const means = task.entries.map((entry, place) =>
-    board.rows[place].control_of ? null : (summaryOf(entry, seeds)?.mean ?? null));
+  const ranked = task.entries.filter((entry, place) => entry.summary && !board.rows[place].control_of);
+  const shown = task.paired && ranked.length > 0 ? sharedSeeds(ranked, seeds) : seeds;
+  const means = task.entries.map((entry) => (ranked.includes(entry) ? (summaryOf(entry, shown)?.mean ?? null) : null));
   return ranks(means, task.higher_is_better);
+}
+
+/** Of the seeds shown, those that all entries have. */
+function sharedSeeds(entries, seeds) {
+  const all = entries.map((entry) => entry.runs.seed);
+  return new Set(all[0].filter((seed) => (!seeds || seeds.has(seed)) && all.every((own) => own.includes(seed))));
 }
 
 /** The share of fine-tuning's error that a row removes on a task: {value, low, high}, or null. */
@@ -68,8 +76,9 @@ function removedOn(context, task, place) {
   const column = suite?.tasks.indexOf(task.task) ?? -1;
   const whole = column < 0 ? null : (suite.rows[place]?.error_removed[column] ?? null);
   if (!context.seeds || whole === null) return whole; // what the report does not give is not made up here
-  const own = summaryOf(task.entries[place], context.seeds);
-  const baseline = task.baseline === null ? null : summaryOf(task.entries[task.baseline], context.seeds);
+  const pair = [task.entries[place], task.entries[task.entries[place].baseline]];
+  const seeds = task.paired ? sharedSeeds(pair, context.seeds) : context.seeds;
+  const [own, baseline] = pair.map((entry) => summaryOf(entry, seeds));
   if (!own || !baseline) return null;
   const value = errorRemoved(own.mean, baseline.mean, task.higher_is_better);
   return value === null ? null : { value };
@@ -86,6 +95,7 @@ function lackingOn(board, task, place) {
 /** One word for a cell without a score. */
 function absence(board, task, place) {
   const entry = task.entries[place];
+  if (entry.summary) return NOTHING; // a score, but nothing to show of it in this view
   if (entry.skipped) return "skipped";
   return lackingOn(board, task, place)[0]?.kind ?? (entry.planned ? "missing" : NOTHING);
 }

@@ -17,10 +17,10 @@ function captionOf(context) {
 function notesOf(context) {
   const { board, tasks, state } = context;
   const entries = tasks.flatMap((task) => task.entries);
-  const lines = [];
+  const lines = board.mixed_settings.map((line) => ["Warning: different settings are averaged: ", bdi(line)]);
   if (state.view === "cost") {
     lines.push("Means over seeds of the cell's own stages. Shared stages that fine-tuning has not are charged in full, "
-      + "as if this were the only task; the cell's details list them.");
+      + "as if this were the only task; the cell's details list them.", ...suitesShown(context).flatMap((one) => one.baselines.map(bdi)));
   } else {
     if (!context.seeds) lines.push(...markNotes(context));
     if (entries.some((entry) => (entry.summary?.n ?? 0) < entry.planned)) {
@@ -29,6 +29,11 @@ function notesOf(context) {
     if (entries.some((entry) => entry.summary && !entry.published)) {
       lines.push("° ours: no paper evaluates this combination of method and modality.");
     }
+  }
+  const drawn = tasks.filter((task) => task.paired);
+  if (drawn.length > 0 && ["score", "rank"].includes(state.view)) {
+    lines.push(["On ", bdi(listed(drawn.map((task) => task.name))), " the seed draws the split: ranks and the best mean "
+      + "are of means over the seeds that the methods share."]);
   }
   if (state.view === "removed") lines.push(...removedNotes(context));
   if (board.rows.some((row) => row.control_of) && state.controls) {
@@ -42,6 +47,9 @@ function markNotes({ board, tasks, verdicts, focus }) {
   if (tasks.some((task) => task.no_ties === null)) {
     lines.push("Bold: the best mean and every method that an uncorrected permutation test does not separate from it. "
       + "The best was picked by looking, so this is descriptive.");
+  }
+  for (const [rows, where] of grouped(tasks, (task) => listed(task.not_judged) || null)) {
+    lines.push(["Not judged, too few seeds", where, ": ", bdi(rows), "."]);
   }
   for (const [reason, where] of grouped(tasks, (task) => task.no_ties)) {
     lines.push(["Nothing is bold", where, ": ", bdi(reason), "."]);
@@ -59,12 +67,15 @@ function markNotes({ board, tasks, verdicts, focus }) {
   return lines;
 }
 
-function removedNotes({ board, state }) {
-  const suites = board.suites.filter((suite) => state.suite === "" || suite.suite === state.suite);
+const suitesShown = ({ board, state }) =>
+  board.suites.filter((suite) => state.suite === "" || suite.suite === state.suite);
+
+function removedNotes(context) {
+  const suites = suitesShown(context);
   const reasons = suites.filter((suite) => suite.no_aggregate)
     .map((suite) => [bdi(suite.suite), ": no common scale: ", bdi(suite.no_aggregate), "."]);
   if (suites.length === 0) reasons.push("This report holds no common scale.");
-  return ["0 % is fine-tuning, 100 % no error left.", ...reasons];
+  return ["0 % is fine-tuning, 100 % no error left.", ...suites.flatMap((one) => one.bootstrap), ...suites.flatMap((one) => one.baselines.map(bdi)), ...reasons];
 }
 
 /** Tasks that share a reason, as [reason, " on a and b", or "" if all share it]. */

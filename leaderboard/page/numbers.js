@@ -26,14 +26,15 @@ function holm(pValues) {
   return corrected;
 }
 
-/** Ranks of the values that are not null: 1 is best, equal values share the mean of their places. */
+/** Ranks of the values that are not null: 1 is best, values that are equal up to rounding share the mean of their places. */
 function ranks(values, higherIsBetter) {
-  const better = (a, b) => (higherIsBetter ? a > b : a < b);
+  const tied = (a, b) => Math.abs(a - b) <= 1e-12 * Math.max(Math.abs(a), Math.abs(b));
+  const better = (a, b) => !tied(a, b) && (higherIsBetter ? a > b : a < b);
   const present = values.filter((value) => value !== null);
   return values.map((value) => {
     if (value === null) return null;
     const before = present.filter((other) => better(other, value)).length;
-    const equal = present.filter((other) => other === value).length;
+    const equal = present.filter((other) => tied(other, value)).length;
     return before + (equal + 1) / 2;
   });
 }
@@ -53,13 +54,17 @@ function fixed(value, digits) {
 
 const signed = (value, digits) => (Number(value.toFixed(digits)) > 0 ? "+" : "") + fixed(value, digits);
 const percent = (share) => `${signed(100 * share, 1)} %`;
+/** The ends of an interval of shares in percent; null where there are too few seeds for one. */
+const between = (found) => (isGiven(found?.low) ? `${signed(100 * found.low, 1)} to ${signed(100 * found.high, 1)}` : null);
 const counted = (value) => value.toLocaleString("en");
 
-/** A p-value with two significant digits. */
+/** A p-value with two significant digits, near 0.05 with as many as tell on which side it is. */
 function shownP(p) {
   if (p === null || p === undefined) return NOTHING;
   if (p >= 0.095) return p.toFixed(2);
-  return p >= 0.0001 ? String(Number(p.toPrecision(2))) : p.toFixed(6);
+  if (p < 0.0001) return p.toFixed(6);
+  const texts = [2, 3, 4, 5, 6].map((digits) => String(Number(p.toPrecision(digits))));
+  return texts.find((text) => Math.sign(Number(text) - ALPHA) === Math.sign(p - ALPHA)) ?? texts.at(-1);
 }
 
 function seconds(value) {

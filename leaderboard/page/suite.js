@@ -15,7 +15,7 @@ function aggregates({ suite }, rows) {
   const lines = rows.map(({ row }) => [
     bdi(row.row),
     estimate(row.iqm),
-    row.iqm_over_tasks ? between(row.iqm_over_tasks) : NOTHING,
+    between(row.iqm_over_tasks) ?? NOTHING,
     row.mean_score === null ? NOTHING : fixed(row.mean_score, 3),
     row.average_rank === null ? NOTHING : row.average_rank.toFixed(2),
   ]);
@@ -34,10 +34,11 @@ function comparisons(context) {
     const heads = ["Method", "Tasks", "Difference", "95 % interval", "On tasks like these: p (Holm)", "On exactly these: p (Holm)",
       "P(improvement), 95 %"];
     return tableOf(title, heads, suite.comparisons.map((one) => [
-      bdi(one.other), String(one.tasks.length), percent(one.difference), one.interval ? between(one.interval) : NOTHING,
+      bdi(one.other), String(one.tasks.length), percent(one.difference), between(one.interval) ?? NOTHING,
       suite.no_marks ? NOTHING : shownP(one.p_holm),
       suite.no_marks ? NOTHING : shownP(one.p_stratified_holm),
-      `${fixed(one.improvement.value, 2)} (${fixed(one.improvement.low, 2)} to ${fixed(one.improvement.high, 2)})`,
+      fixed(one.improvement.value, 2)
+        + (isGiven(one.improvement.low) ? ` (${fixed(one.improvement.low, 2)} to ${fixed(one.improvement.high, 2)})` : ""),
     ]));
   }
   const place = suite.ranking?.rows.indexOf(label) ?? -1;
@@ -48,7 +49,7 @@ function comparisons(context) {
 }
 
 function suiteNotes({ suite, board, state }, rows) {
-  const lines = [];
+  const lines = [...suite.coverage, ...suite.bootstrap, ...suite.baselines, ...suite.scale].map(bdi);
   if (suite.no_marks) lines.push(["No suite-level significance: ", bdi(suite.no_marks), "."]);
   if (suite.ranking?.no_groups) lines.push(["No groups: ", bdi(suite.ranking.no_groups), "."]);
   for (const group of suite.ranking?.groups ?? []) {
@@ -56,6 +57,20 @@ function suiteNotes({ suite, board, state }, rows) {
   }
   for (const { row } of rows.filter(({ row: one }) => one.missing.length > 0)) {
     lines.push([bdi(row.row), " has no aggregate: no record on ", bdi(listed(row.missing)), "."]);
+  }
+  for (const { row } of rows.filter(({ row: one }) => one.unshared.length > 0)) {
+    lines.push([bdi(row.row), " has no aggregate: no paired seed that fine-tuning shares and that leaves it an error on ",
+      bdi(listed(row.unshared)), "."]);
+  }
+  for (const [task, seeds] of Object.entries(suite.shared_seeds)) {
+    lines.push(seeds.length > 0
+      ? ["Ranks and mean scores count on ", bdi(task), ` the seeds that all ranked methods have: ${ranges(seeds)}.`]
+      : ["No ranks and no mean scores: on ", bdi(task), " the seed draws the split, and the methods share none."]);
+  }
+  const fewer = suite.comparisons.filter((one) => one.tasks.length < suite.tasks.length);
+  for (const one of state.focus === board.focus ? fewer : []) {
+    const without = suite.tasks.filter((task) => !one.tasks.includes(task));
+    lines.push([bdi(one.other), " is compared without ", bdi(listed(without)), ": no record, or no common seed where it draws the split."]);
   }
   if (state.focus !== board.focus && suite.comparisons.length > 0) {
     lines.push(["Differences, tests on exactly these tasks and P(improvement) were computed for the focus ",
@@ -66,5 +81,8 @@ function suiteNotes({ suite, board, state }, rows) {
   return lines;
 }
 
-const between = ({ low, high }) => `${signed(100 * low, 1)} to ${signed(100 * high, 1)}`;
-const estimate = (found) => (found ? `${signed(100 * found.value, 1)} (${between(found)})` : NOTHING);
+/** A share in percent with its interval, if there is one. */
+function estimate(found) {
+  if (!found) return NOTHING;
+  return signed(100 * found.value, 1) + (between(found) ? ` (${between(found)})` : "");
+}

@@ -126,8 +126,7 @@ function scoreCell(context, task, place) {
 function removedCell(context, task, place) {
   const found = removedOn(context, task, place);
   if (found === null) return null;
-  const small = found.low === undefined ? null : `${signed(100 * found.low, 1)} to ${signed(100 * found.high, 1)}`;
-  return { value: found.value, text: percent(found.value), small, ...standing(context, task, place) };
+  return { value: found.value, text: percent(found.value), small: between(found), ...standing(context, task, place) };
 }
 
 function rankCell(context, task, place) {
@@ -174,7 +173,7 @@ function aggregateColumn(context) {
   const kinds = {
     score: ["Mean", "of tasks", true, (row) => plainValue(row.mean_score, (mean_) => fixed(mean_, 3))],
     removed: ["IQM", "95 %", true, (row) => row.iqm && { value: row.iqm.value, text: percent(row.iqm.value),
-      small: `${signed(100 * row.iqm.low, 1)} to ${signed(100 * row.iqm.high, 1)}` }],
+      small: between(row.iqm) }],
     rank: ["Average rank", null, false, (row) => plainValue(row.average_rank, (rank) => rank.toFixed(2))],
   };
   if (!suite || context.seeds || !kinds[state.view]) return null;

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from leaderboard.content import (
-    BASELINE,
     Board,
     Entry,
     LearnedWeights,
@@ -21,6 +20,9 @@ from leaderboard.content import (
     WeightCurves,
 )
 from leaderboard.page.families import refusals
+from leaderboard.tables.baselines import common_baseline, own_baselines
+from leaderboard.tables.coverage import unrecorded
+from leaderboard.tables.intervals import bootstrap_notes
 from leaderboard.tables.words import decimals, metric_name
 
 POINTS = 60  # of a curve: more than a small chart can show are left out
@@ -52,6 +54,7 @@ def _board(board: Board, pictures: Mapping[str, str]) -> dict[str, Any]:
         "failed",
         "published",
         "published_costs",
+        "mixed_settings",
         "software",
     }
     curves = {curve.task: curve for curve in board.curves}
@@ -74,6 +77,10 @@ def _suite(board: Board, suite: SuiteTable) -> dict[str, Any]:
     return {
         **suite.model_dump(mode="json", exclude={"rows": True, "comparisons": {"__all__": IDENTITIES}}),
         "rows": [rows.get(row.label) for row in board.rows],
+        "baselines": own_baselines(board, [task for task in board.tasks if task.suite == suite.suite]),
+        "bootstrap": bootstrap_notes([task for task in board.tasks if task.suite == suite.suite]),
+        "coverage": unrecorded(suite),
+        "scale": common_baseline(board, [task for task in board.tasks if task.suite == suite.suite]),
     }
 
 
@@ -85,15 +92,14 @@ def _task(board: Board, task: TaskTable, curves: TaskCurves | None) -> dict[str,
         _thin(curve, len(curve["done"]), ("done", "mean", "sd", "seeds"))
     return {
         **task.model_dump(
-            include={"task", "metric", "higher_is_better", "split_checksum", "split_checksums", "no_ties"}
+            include={"task", "metric", "higher_is_better", "split_checksum", "split_checksums", "no_ties", "not_judged"}
         ),
         "metric_name": metric_name(task.metric),
         "suite": task.suite,
         "name": task.name,
         "decimals": decimals(task),
-        "baseline": _baseline(board, task),
         "paired": task.paired,
-        "entries": [_entry(entry) for entry in task.entries],
+        "entries": [_entry(entry, labels) for entry in task.entries],
         "weights": [weights.get(label) for label in labels],
         "learning": [learning.get(label) for label in labels],
         "learned": [_learned(one) for one in task.learned],
@@ -106,17 +112,12 @@ def _task(board: Board, task: TaskTable, curves: TaskCurves | None) -> dict[str,
     }
 
 
-def _baseline(board: Board, task: TaskTable) -> int | None:
-    """The row of fine-tuning that error removed is counted from."""
-    found = [k for k, row in enumerate(board.rows) if row.method == BASELINE and task.entries[k].summary]
-    return found[0] if found else None
-
-
-def _entry(entry: Entry) -> dict[str, Any]:
+def _entry(entry: Entry, labels: Sequence[str]) -> dict[str, Any]:
     numbers = {"mean", "sd", "n"}
     return {
         "summary": entry.summary.model_dump(include=numbers) if entry.summary else None,
         "runs": _runs(entry),
+        "baseline": None if entry.baseline is None else labels.index(entry.baseline),
         "readouts": {name: summary.model_dump(include=numbers) for name, summary in entry.readouts.items()},
         **entry.model_dump(
             mode="json", include={"cost", "planned", "skipped", "published", "budgets", "tied_with_best"}

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from leaderboard.content import Board, Estimate, SuiteRow, task_name
-from leaderboard.pictures.rows import baseline, by_rank, controls, counted, percent, suite_table, suites, tables
+from leaderboard.content import BASELINE, Board, Estimate, SuiteRow, SuiteTable, TaskTable, task_name
+from leaderboard.pictures.rows import by_rank, controls, counted, percent, suite_table, suites, tables
 from leaderboard.pictures.strips import strips
 from leaderboard.pictures.style import QUIET, Look, looks, plain
+from leaderboard.statistics.floors import ALPHA
+from leaderboard.tables.baselines import own_baselines
+from leaderboard.tables.coverage import unrecorded
+from leaderboard.tables.intervals import bootstrap_notes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,8 +22,8 @@ LOWEST = -1.0  # shown; an error that more than doubles would press everything e
 
 def subjects(board: Board) -> list[str]:
     """The suites with a common scale and something beside fine-tuning on it."""
-    base = baseline(board)
-    return [s for s in suites(board) if any(any(row.error_removed) for row in _rows(board, s) if row.row != base)]
+    tuned = {row.label for row in board.rows if row.method == BASELINE}
+    return [s for s in suites(board) if any(any(r.error_removed) for r in _rows(board, s) if r.row not in tuned)]
 
 
 def title(board: Board, subject: str) -> str:
@@ -28,19 +32,36 @@ def title(board: Board, subject: str) -> str:
 
 
 def describe(board: Board, subject: str) -> str:
-    """The aggregate of the best rows and of the focus method, or on how many tasks its interval is above zero."""
+    """The aggregates of the best rows, and on how many tasks the focus method is better than fine-tuning."""
     rows = [row for row in _rows(board, subject) if row.row not in controls(board)]
     sentence = f"Share of fine-tuning's error removed on {counted(len(_names(board, subject)), 'task')}."
     whole = sorted((row for row in rows if row.iqm), key=lambda row: -row.iqm.value if row.iqm else 0.0)
     if whole:
         told = [f"{plain(row.row)} {_words(row.iqm)}" for row in whole[:3] if row.iqm]
-        sentence += f" Highest interquartile means with 95 % intervals: {'; '.join(told)}."
+        with_ends = " with 95 % bootstrap intervals" if any(row.iqm and row.iqm.interval for row in whole[:3]) else ""
+        sentence += f" Highest interquartile means{with_ends}: {'; '.join(told)}."
     focus = next((row for row in rows if row.row == board.focus), None)
     if focus and any(focus.error_removed):
-        shown = [estimate for estimate in focus.error_removed if estimate]
-        above = sum(estimate.low > 0 for estimate in shown)
-        sentence += f" The interval of {plain(focus.row)} is above zero on {above} of {counted(len(shown), 'task')}."
+        tested = [
+            (estimate.value, p)
+            for table, estimate in zip(tables(board, subject), focus.error_removed, strict=True)
+            if estimate and (p := _against_baseline(table, focus.row)) is not None
+        ]
+        better = sum(value > 0 and p <= ALPHA for value, p in tested)
+        if tested:
+            sentence += (
+                f" {plain(focus.row)} is better than fine-tuning on {better} of {counted(len(tested), 'task')} "
+                f"(two-sided permutation test, p <= {ALPHA}, uncorrected)."
+            )
     return sentence
+
+
+def _against_baseline(table: TaskTable, row: str) -> float | None:
+    """The p-value of a row against its fine-tuning; None where they are one, or where nothing can be significant."""
+    pairs, base = table.pairwise, next((entry.baseline for entry in table.entries if entry.row == row), None)
+    if pairs is None or row not in pairs.rows or base not in pairs.rows:
+        return None
+    return pairs.p[pairs.rows.index(row)][pairs.rows.index(base)]
 
 
 def figure(board: Board, subject: str) -> Figure:
@@ -58,6 +79,9 @@ def figure(board: Board, subject: str) -> Figure:
             f" IQM: interquartile mean over seeds and the {len(names)} tasks; "
             "its thin line is the interval that also resamples tasks."
         )
+        note += "".join(f" {plain(line, 200)}" for line in unrecorded(_table(board, subject)))
+    note += "".join(f" {plain(line, 200)}" for line in bootstrap_notes(tables(board, subject)))
+    note += "".join(f" {plain(line, 200)}" for line in own_baselines(board, tables(board, subject)))
     panels = [*names, *(["all tasks (IQM)"] if whole else [])]
     figure, axes, heights = strips(board, order, panels, title(board, subject), note)
     low, high = _limits(list(found.values()))
@@ -80,14 +104,16 @@ def figure(board: Board, subject: str) -> Figure:
                 _row(axis, estimate, heights[label], look[label], low)
             elif label in heights:
                 at = axis.get_yaxis_transform()
-                words = "tasks missing" if last else "no record"
+                shared = last or tables(board, subject)[place].task not in row.unshared
+                words = "tasks missing" if last else "no record" if shared else "no common seed"
                 axis.text(0.02, heights[label], words, color=QUIET, fontsize=6.5, va="center", transform=at)
     return figure
 
 
 def _row(axis: Axes, estimate: Estimate, height: float, look: Look, low: float) -> None:
-    ends = [100 * estimate.low, 100 * estimate.high]
-    axis.plot(ends, [height, height], color=look.colour, lw=1.8, zorder=2, solid_capstyle="butt")
+    if found := estimate.interval:
+        ends = [100 * found.low, 100 * found.high]
+        axis.plot(ends, [height, height], color=look.colour, lw=1.8, zorder=2, solid_capstyle="butt")
     if estimate.value < low:
         axis.text(100 * low, height, f"◂ {100 * estimate.value:.0f}", fontsize=6.5, va="center", color="#404040")
         return
@@ -99,11 +125,19 @@ def _row(axis: Axes, estimate: Estimate, height: float, look: Look, low: float) 
 
 def _limits(rows: list[SuiteRow]) -> tuple[float, float]:
     """The common scale: of everything, but not below the floor."""
-    shown = [estimate for row in rows for estimate in [*row.error_removed, row.iqm, row.iqm_over_tasks] if estimate]
-    low, high = min(e.low for e in shown), max(e.high for e in shown)
+    estimates = [estimate for row in rows for estimate in [*row.error_removed, row.iqm] if estimate]
+    ends = [found for found in (*(e.interval for e in estimates), *(row.iqm_over_tasks for row in rows)) if found]
+    values = [estimate.value for estimate in estimates]
+    low, high = min(values + [found.low for found in ends]), max(values + [found.high for found in ends])
     low, high = max(min(low, 0.0), LOWEST), min(max(high, 0.0), 1.0)
     room = 0.04 * (high - low) or 0.05
     return low - room, high + room
+
+
+def _table(board: Board, suite: str) -> SuiteTable:
+    found = suite_table(board, suite)
+    assert found
+    return found
 
 
 def _rows(board: Board, suite: str) -> list[SuiteRow]:
@@ -117,5 +151,5 @@ def _names(board: Board, suite: str) -> list[str]:
 
 
 def _words(estimate: Estimate) -> str:
-    value, low, high = (percent(number) for number in (estimate.value, estimate.low, estimate.high))
-    return f"{value} % ({low} to {high})"
+    found = estimate.interval
+    return f"{percent(estimate.value)} %" + (f" ({percent(found.low)} to {percent(found.high)})" if found else "")

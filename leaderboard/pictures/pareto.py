@@ -14,6 +14,7 @@ from leaderboard.pictures.labels import place
 from leaderboard.pictures.layout import Panels, sheet
 from leaderboard.pictures.rows import axis_name, baseline, compared, percent, suite_table, suites, tables
 from leaderboard.pictures.style import SMALL, Look, dark, inches, looks, plain
+from leaderboard.tables.baselines import own_baselines
 from leaderboard.tables.words import listed
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def figure(board: Board, subject: str) -> Figure:
         + (", over all tasks the 95 % interval of the interquartile mean" if whole else "")
         + (". Small panels name the focus method, fine-tuning and the front" if whole else "")
         + ". Controls are not shown."
+        + "".join(f" {plain(line, 200)}" for line in own_baselines(board, tables(board, subject)))
     )
     figure, axes = sheet(title(board, subject), note, grid)
     for index, (axis, panel) in enumerate(zip(axes, found, strict=True)):
@@ -210,7 +212,7 @@ def _lines(best: Sequence[tuple[float, float]], room: tuple[float, float]) -> li
 def _panels(board: Board, suite: str) -> list[Panel]:
     """The suite's panels that have at least two points; first the one over all tasks, which has no name."""
     found = tables(board, suite)
-    every = [*([_whole(board, suite, found)] if len(found) > 1 else []), *(_task(board, table) for table in found)]
+    every = [*([_whole(board, suite)] if len(found) > 1 else []), *(_task(board, table) for table in found)]
     return [panel for panel in every if len(panel.points) > 1]
 
 
@@ -224,11 +226,13 @@ def _task(board: Board, table: TaskTable) -> Panel:
     return Panel(table.name, axis_name(table), table.higher_is_better, points)
 
 
-def _whole(board: Board, suite: str, found: Sequence[TaskTable]) -> Panel:
+def _whole(board: Board, suite: str) -> Panel:
     """All tasks together: the interquartile mean of the error removed against the seconds of all tasks."""
     table, methods = suite_table(board, suite), set(compared(board))
     points = []
     for row in table.rows if table else []:
         if row.iqm and row.cost_ratio and row.row in methods:
-            points.append(Point(row.row, row.cost_ratio, 100 * row.iqm.value, 100 * row.iqm.low, 100 * row.iqm.high))
+            value, ends = 100 * row.iqm.value, row.iqm.interval
+            low, high = (100 * ends.low, 100 * ends.high) if ends else (value, value)
+            points.append(Point(row.row, row.cost_ratio, value, low, high))
     return Panel("", "error removed, % (IQM)", True, points)

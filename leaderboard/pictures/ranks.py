@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from leaderboard.content import Board, Ranking
+from leaderboard.content import Board, Ranking, SuiteTable
 from leaderboard.pictures.layout import EDGE, LINE, wrap
 from leaderboard.pictures.rows import counted, suite_table, suites
 from leaderboard.pictures.style import NAME, QUIET, SMALL, TITLE, dark, inches, looks, plain
+from leaderboard.tables.coverage import unrecorded
 from leaderboard.tables.words import listed
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def figure(board: Board, subject: str) -> Figure:
     width = AXIS + 2 * left + 2 * EDGE
     heading = wrap(title(board, subject), 1.08 * TITLE, width - 2 * EDGE)
     note = wrap(
-        f"Protocol {plain(board.protocol)}. Ranks are averages over {tasks}; 1 is best. {_note(ranking)}",
+        f"Protocol {plain(board.protocol)}. Ranks are averages over {tasks}; 1 is best.{_seeds(table)} "
+        f"{_note(ranking)}",
         0.9 * SMALL, width - 2 * EDGE,
     )  # fmt: skip
     top = EDGE + (heading.count("\n") + 1) * LINE * TITLE / 72 + 0.35
@@ -148,6 +150,15 @@ def _note(ranking: Ranking) -> str:
     if not ranking.groups:
         return f"No bars: every two methods are separated ({how})."
     return f"Bars join methods that no test separates ({how})."
+
+
+def _seeds(table: SuiteTable | None) -> str:
+    if table is None:
+        return ""
+    lines = [plain(line, 200) for line in unrecorded(table)]
+    if table.shared_seeds:
+        lines.append("Where the seed draws the split, only the seeds count that all of them have.")
+    return "".join(f" {line}" for line in lines)
 
 
 def _groups(ranking: Ranking) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from statistics import fmean
 
@@ -21,8 +21,9 @@ def controls(board: Board) -> set[str]:
 
 
 def baseline(board: Board) -> str | None:
-    """The row of plain fine-tuning."""
-    return next((row.label for row in board.rows if row.method == BASELINE), None)
+    """The row of plain fine-tuning; of several, that which is the scale of the most tasks."""
+    most = Counter(table.baseline for table in board.tasks if table.baseline).most_common(1)
+    return most[0][0] if most else next((row.label for row in board.rows if row.method == BASELINE), None)
 
 
 def suites(board: Board) -> list[str]:

@@ -1,7 +1,8 @@
 """Aggregates over tasks with stratified bootstrap intervals (Agarwal et al. 2021).
 
 Letters: T tasks; n_t scores of a row and b_t of the baseline on task t; d bootstrap draws. Intervals hold the
-middle 95 % of the draws.
+middle 95 % of the draws. With few scores they are too short: of two normal samples without a difference, the interval
+of the error removed holds 0 in 80 % of cases with 3 scores each, 87 % with 5, 93 % with 10; with 1 it has no width.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from leaderboard.statistics.scale import error_removed, no_error_left
 from leaderboard.statistics.splits import TOLERANCE, Floats, one_sample
 
 BOOTSTRAP_DRAWS = 2_000
+FEWEST_SEEDS = 4  # on either side, for an interval to be shown
 MIDDLE = (0.025, 0.975)
 Ends = tuple[float, float]
 

@@ -141,10 +141,17 @@ def _simulated_paired_effect(n: int, family: int) -> float:
 
 
 def shown(p: float) -> str:
-    """Write a p-value with two significant digits."""
+    """Write a p-value with two significant digits, near 0.05 with as many as tell on which side it is."""
     if p >= 0.095:
         return f"{p:.2f}"
-    return f"{p:.2g}" if p >= 0.0001 else f"{p:.6f}"
+    if p < 0.0001:
+        return f"{p:.6f}"
+    texts = [f"{p:.{digits}g}" for digits in range(2, 7)]
+    return next((text for text in texts if _side(float(text)) == _side(p)), texts[-1])
+
+
+def _side(p: float) -> tuple[bool, bool]:
+    return p < ALPHA, p > ALPHA
 
 
 def _line(

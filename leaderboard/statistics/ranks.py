@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from leaderboard.statistics.splits import TOLERANCE
+
 
 def average_ranks(scores: ArrayLike) -> NDArray[np.float64]:
     """Mean rank over T tasks of m rows, (m, T) to (m,): 1 is the largest score, ties share the mean of their ranks.
+
+    Scores that differ by a relative 1e-12 or less are tied, so that rounding ranks nothing.
 
     Raises
     ------
@@ -16,9 +20,10 @@ def average_ranks(scores: ArrayLike) -> NDArray[np.float64]:
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 2 or not values.size or not np.isfinite(values).all():
         raise ValueError(f"expected finite scores of rows on tasks, got {scores!r}")
-    better = (values[None, :, :] > values[:, None, :]).sum(axis=1)
-    equal = (values[None, :, :] == values[:, None, :]).sum(axis=1)  # itself included
-    return np.asarray((better + (equal + 1) / 2).mean(axis=1))
+    size = np.abs(values)
+    tied = np.abs(values[None] - values[:, None]) <= TOLERANCE * np.maximum(size[None], size[:, None])
+    better = ((values[None] > values[:, None]) & ~tied).sum(axis=1)
+    return np.asarray((better + (tied.sum(axis=1) + 1) / 2).mean(axis=1))  # tied with itself too
 
 
 def neighbour_groups(ranks: ArrayLike, p_holm: ArrayLike, alpha: float) -> list[list[int]]:

@@ -6,8 +6,11 @@ from string import ascii_lowercase
 
 from leaderboard.content import Board, SuiteComparison, SuiteTable, task_name
 from leaderboard.statistics.floors import ALPHA
+from leaderboard.tables.baselines import common_baseline
 from leaderboard.tables.cells import estimate, interval, number, p_value, words
-from leaderboard.tables.suite import SCALE
+from leaderboard.tables.coverage import unrecorded
+from leaderboard.tables.intervals import bootstrap_notes
+from leaderboard.tables.suite import SCALE, shared_seeds
 from leaderboard.tables.table import Column, Mark, Table, TableRow
 from leaderboard.tables.words import drawn, listed, slug
 
@@ -54,6 +57,7 @@ def ranking_table(board: Board, suite: SuiteTable) -> Table | None:
     letters = {row: [_letter(k) for k, group in enumerate(ranking.groups) if row in group] for row in ranking.rows}
     columns = [Column(key="method", title="method", align="left"), Column(key="average rank", title="average rank")]
     notes = [f"Average rank over {len(suite.tasks)} tasks: 1 is best, ties share; rows that have every task."]
+    notes += [*unrecorded(suite), *shared_seeds(suite)]
     if ranking.no_groups:
         notes.append(f"No groups: {ranking.no_groups}.")
     else:
@@ -89,7 +93,8 @@ def _notes(board: Board, suite: SuiteTable, marks: set[Mark | None]) -> list[str
         "Difference: mean over tasks of the difference in error removed, positive where "
         f"{board.focus} is better.{shifts}"
     ]
-    lines.append(f"{SCALE}.")
+    lines += [f"{SCALE}.", *unrecorded(suite)]
+    lines += common_baseline(board, [task for task in board.tasks if task.suite == suite.suite])
     if suite.no_marks:
         lines.append(f"No p-values of the sign flip and no marks: {suite.no_marks}.")
     else:
@@ -105,14 +110,39 @@ def _notes(board: Board, suite: SuiteTable, marks: set[Mark | None]) -> list[str
             "Stratified (on exactly these tasks): two-sided, runs exchanged within tasks; "
             f"{_kinds(suite, True)}; Holm over {first.family_size} methods."
         )
-    for one in suite.comparisons:
-        if left_out := [task_name(task) for task in suite.tasks if task not in one.tasks]:
-            lines.append(f"{one.other}: without {listed(left_out)}, where it or {board.focus} has no record.")
+    lines += _left_out(board, suite)
     lines.append(
         "P(improvement): mean over tasks of the probability that a run of the focus method beats a run of the other "
         "(where the seed draws the split too: of the same seed), ties half; in brackets its 95 % bootstrap interval "
         f"over seeds (generator seed {suite.generator_seed})."
     )
+    return lines + bootstrap_notes([task for task in board.tasks if task.suite == suite.suite])
+
+
+def _left_out(board: Board, suite: SuiteTable) -> list[str]:
+    """For each other method the tasks that its comparison is without, by reason."""
+    compared = {one.other: one.tasks for one in suite.comparisons}
+    labels = [row.label for row in board.rows]
+    tables = {task.task: task for task in board.tasks}
+    lines = []
+    for row in suite.rows:
+        place = labels.index(row.row)
+        if row.row == board.focus or board.rows[place].control_of:
+            continue
+        reasons: dict[str, list[str]] = {}
+        for task in suite.tasks:
+            if task in compared.get(row.row, []):
+                continue
+            scored = [tables[task].entries[k].summary for k in (place, labels.index(board.focus or row.row))]
+            reason = (
+                f"where it shares no seed with {board.focus} and the seed draws the split"
+                if tables[task].paired and all(scored)
+                else f"where it or {board.focus} has no record"
+            )
+            reasons.setdefault(reason, []).append(task_name(task))
+        if reasons:
+            left_out = "; ".join(f"{listed(tasks)}, {reason}" for reason, tasks in reasons.items())
+            lines.append(f"{row.row}: without {left_out}.")
     return lines
 
 

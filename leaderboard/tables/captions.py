@@ -113,7 +113,19 @@ def _ties(tasks: Sequence[TaskTable]) -> list[str]:
             "Bold: the best mean and every method that a permutation test does not separate from it "
             f"(p > {ALPHA}, uncorrected). The best was picked by looking, so this is descriptive."
         )
+        if names := [task.name for task in tasks if task.no_ties is None and _split_seeds(task)]:
+            lines.append(
+                f"On {listed(names)} the seed draws the split: there the best mean is that over the seeds that the "
+                "methods with enough of them share, and bold is every method that is not worse at common seeds."
+            )
+    for where, rows in grouped(tasks, lambda task: listed(task.not_judged) or None):
+        lines.append(f"Not judged, too few seeds{where}: {rows}.")
     return lines + [f"Nothing is bold{where}: {reason}." for where, reason in grouped(tasks, lambda task: task.no_ties)]
+
+
+def _split_seeds(task: TaskTable) -> bool:
+    """Whether the rows have different seeds where the seed draws the split."""
+    return task.paired and len({tuple(entry.summary.seeds) for entry in task.entries if entry.summary}) > 1
 
 
 def _marks(board: Board, tasks: Sequence[TaskTable]) -> list[str]:
@@ -128,7 +140,7 @@ def _marks(board: Board, tasks: Sequence[TaskTable]) -> list[str]:
         what = (
             f"{' / '.join(signs)}: {' / '.join(signs.values())} than the focus method {board.focus} (p <= {ALPHA}"
             if signs
-            else f"No mean differs from that of the focus method {board.focus} (p > {ALPHA}"
+            else f"No mean is separated from that of the focus method {board.focus} (p > {ALPHA}"
         )
         lines.append(f"{what} after Holm over the {sizes} of one task; {procedures(comparisons)}).")
         effects = [f"{task.name} {task.smallest_effect:.2g}" for task in tested if task.smallest_effect is not None]

@@ -23,7 +23,7 @@ def number(value: float | None, form: str, signs: str = "") -> TableCell:
 
 
 def p_value(value: float | None) -> TableCell:
-    """A p-value with two significant digits."""
+    """A p-value."""
     return TableCell(text=NOTHING) if value is None else TableCell(text=shown(value), numbers={"": value})
 
 
@@ -36,10 +36,10 @@ def interval(value: Interval | None, form: str) -> TableCell:
 
 
 def estimate(value: Estimate | None, form: str) -> TableCell:
-    """A value with its interval in brackets."""
-    if value is None:
-        return TableCell(text=NOTHING)
-    ends = interval(value, form)
+    """A value with its interval, if there is one, in brackets."""
+    if value is None or value.interval is None:
+        return number(value.value if value else None, form)
+    ends = interval(value.interval, form)
     return TableCell(text=format(value.value, form), after=f"({ends.text})", numbers={"": value.value} | ends.numbers)
 
 

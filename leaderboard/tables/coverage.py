@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from leaderboard.content import Board, Entry, Lacking, Skipped
+from leaderboard.content import Board, Entry, Lacking, Skipped, SuiteTable, task_name
 from leaderboard.tables.cells import DAGGER, words
 from leaderboard.tables.table import NOTHING, Column, Table, TableCell, TableRow
-from leaderboard.tables.words import ranges, slug
+from leaderboard.tables.words import listed, ranges, slug
 
 
 def counts(board: Board) -> str:
@@ -17,6 +17,15 @@ def counts(board: Board) -> str:
     if not missing + failed:
         return f"All {board.cells} cells done."
     return f"{missing} of {board.cells} cells missing, {failed} failed."
+
+
+def unrecorded(suite: SuiteTable) -> list[str]:
+    """Which planned tasks every aggregate is without."""
+    if not suite.unrecorded:
+        return []
+    lacking, here = list(map(task_name, suite.unrecorded)), len(suite.tasks)
+    has = "has" if len(lacking) == 1 else "have"
+    return [f"Over {here} of {here + len(lacking)} planned tasks: {listed(lacking)} {has} no record."]
 
 
 def coverage_table(board: Board) -> Table:

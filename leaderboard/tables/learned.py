@@ -75,7 +75,7 @@ def _p_values(learned: LearnedWeights) -> list[TableCell]:
 
 
 def _verdicts(found: Found) -> list[str]:
-    """One line per method and task that differs; what agrees, or has the same reason, is drawn together."""
+    """One line per method and task that differs; what is not separated, or has the same reason, is drawn together."""
     lines: list[str] = []
     judged = [(task, learned) for task, learned in found if learned.no_verdict is None]
     for row, control in dict.fromkeys((learned.row, learned.control) for _, learned in judged):
@@ -86,8 +86,8 @@ def _verdicts(found: Found) -> list[str]:
         if alike := [(task, learned) for task, learned in pairs if not _differing(learned)]:
             smallest = min(learned.clearest.p_holm or 0.0 for _, learned in alike)
             lines.append(
-                f"{row} on {listed([task.name for task, _ in alike])}: no objective's weight differs from its null "
-                f"{control} (smallest p after Holm {shown(smallest)})."
+                f"{row} on {listed([task.name for task, _ in alike])}: no objective's weight is separated from its "
+                f"null {control} (smallest p after Holm {shown(smallest)})."
             )
     notes = [f"{learned.row} on {task.name}: {learned.note}." for task, learned in found if learned.note]
     return [*lines, *_without_verdict(found), *notes]

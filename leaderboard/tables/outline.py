@@ -44,6 +44,9 @@ def sections(report: Report) -> list[Section]:
 
 def _board(board: Board) -> list[Section]:
     found = [Section(title=f"Protocol {board.protocol}", level=2, lines=[coverage.counts(board)])]
+    if board.mixed_settings:
+        found[0].lines.append("Warning: seeds that were made with different settings are averaged under this name:")
+        found[0].items = board.mixed_settings
     for name in dict.fromkeys(task.suite for task in board.tasks):
         tasks = [task for task in board.tasks if task.suite == name]
         found += _suite(board, tasks, next((suite for suite in board.suites if suite.suite == name), None))

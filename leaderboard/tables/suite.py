@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from leaderboard.content import BASELINE, Board, Row, SuiteRow, SuiteTable, TaskTable, task_name
+from leaderboard.tables.baselines import own_baselines
 from leaderboard.tables.captions import caption, origin
 from leaderboard.tables.cells import estimate, interval, number, score, words
 from leaderboard.tables.cost import over_all
+from leaderboard.tables.coverage import unrecorded
+from leaderboard.tables.intervals import bootstrap_notes
 from leaderboard.tables.reference import references
 from leaderboard.tables.table import Column, Table, TableCell, TableRow
-from leaderboard.tables.words import decimals, listed, slug, unit
+from leaderboard.tables.words import decimals, listed, ranges, slug, unit
 
 SCALE = (
     "Error removed: the share of fine-tuning's error that a method removes, (s - f) / (1 - f) for scores s and "
@@ -51,7 +54,13 @@ def suite_table(board: Board, tasks: Sequence[TaskTable], suite: SuiteTable | No
         title=f"{tasks[0].suite} (protocol {board.protocol})",
         columns=[Column(key="method", title="method", align="left"), *map(task_column, tasks), *extra],
         rows=rows,
-        notes=[*caption(board, tasks), *_summary_notes(suite, extra), *notes, *origin(board)],
+        notes=[
+            *caption(board, tasks),
+            *_summary_notes(suite, extra, tasks),
+            *(own_baselines(board, tasks) if extra else []),
+            *notes,
+            *origin(board),
+        ],
     )
 
 
@@ -85,6 +94,9 @@ def error_removed_table(board: Board, suite: SuiteTable) -> Table | None:
             f"(generator seed {suite.generator_seed}).",
             "IQM: interquartile mean over seeds and tasks; its interval over seeds within tasks, in the last column "
             "over seeds and tasks.",
+            *unrecorded(suite),
+            *bootstrap_notes([task for task in board.tasks if task.suite == suite.suite]),
+            *own_baselines(board, [task for task in board.tasks if task.suite == suite.suite]),
             *_missing(suite),
         ],
     )
@@ -119,7 +131,7 @@ def _summary(key: str, row: SuiteRow | None, digits: int) -> TableCell:
     return estimate(row.iqm, "+z.3f") if key == "error removed" else number(row.average_rank, ".2f")
 
 
-def _summary_notes(suite: SuiteTable | None, columns: Sequence[Column]) -> list[str]:
+def _summary_notes(suite: SuiteTable | None, columns: Sequence[Column], tasks: Sequence[TaskTable]) -> list[str]:
     seed = suite.generator_seed if suite else None
     said = {
         "average": "Average: of the means of the tasks.",
@@ -128,16 +140,43 @@ def _summary_notes(suite: SuiteTable | None, columns: Sequence[Column]) -> list[
         "rank": "Rank: average over the tasks; 1 is best.",
         "cost": f"Cost: wall seconds of all tasks over those of {BASELINE}; shared stages that it lacks count once.",
     }
-    lines = [said[column.key] for column in columns]
+    lines = [said[column.key] for column in columns] + ([*unrecorded(suite), *shared_seeds(suite)] if suite else [])
+    if any(column.key == "error removed" for column in columns):
+        lines += bootstrap_notes(tasks)
     if suite and suite.no_aggregate:
         lines.append(f"No error removed over the tasks: {suite.no_aggregate}.")
     return lines + (_missing(suite) if suite and suite.no_aggregate is None else [])
 
 
+def shared_seeds(suite: SuiteTable) -> list[str]:
+    """Which seeds ranks and averages rest on where the seed draws the split and the rows have different ones."""
+    alike: dict[str, list[str]] = {}
+    for task, seeds in suite.shared_seeds.items():
+        alike.setdefault(ranges(seeds), []).append(task_name(task))
+    lines = []
+    for counted, tasks in alike.items():
+        where = f"on {listed(tasks)} the seed draws the split"
+        if counted:
+            lines.append(
+                f"Rank and average: {where}, so only the seeds that all ranked methods have count ({counted})."
+            )
+        else:
+            lines.append(f"No rank and no average over the tasks: {where}, and the methods have no seed in common.")
+    return lines
+
+
 def _missing(suite: SuiteTable) -> list[str]:
     """The rows without an aggregate, those that lack the same tasks together."""
-    lacking: dict[tuple[str, ...], list[str]] = {}
+    lacking: dict[str, list[str]] = {}
     for row in suite.rows:
+        reasons = []
         if row.missing:
-            lacking.setdefault(tuple(map(task_name, row.missing)), []).append(row.row)
-    return [f"No aggregate for {listed(rows)}: no record on {listed(tasks)}." for tasks, rows in lacking.items()]
+            reasons.append(f"no record on {listed(list(map(task_name, row.missing)))}")
+        if row.unshared:
+            reasons.append(
+                f"on {listed(list(map(task_name, row.unshared)))} the seed draws the split and none is shared with "
+                "fine-tuning, or fine-tuning leaves no error there"
+            )
+        if reasons:
+            lacking.setdefault("; ".join(reasons), []).append(row.row)
+    return [f"No aggregate for {listed(rows)}: {reasons}." for reasons, rows in lacking.items()]

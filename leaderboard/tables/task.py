@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from leaderboard.content import Board, Comparison, TaskTable
 from leaderboard.statistics.floors import ALPHA
+from leaderboard.tables.baselines import common_baseline
 from leaderboard.tables.captions import INCOMPLETE, caption
 from leaderboard.tables.cells import DAGGER, interval, number, p_value, score, words
 from leaderboard.tables.reference import references
 from leaderboard.tables.suite import row_name, task_column
 from leaderboard.tables.table import Column, Table, TableCell, TableRow
-from leaderboard.tables.words import decimals, slug, unit
+from leaderboard.tables.words import decimals, listed, slug, unit
 
 GAIN = (
     "Gain: difference of means, positive where the focus method is better, in metric units, in pooled standard "
@@ -40,7 +41,12 @@ def task_table(board: Board, task: TaskTable) -> Table:
         title=f"{task.name}, {unit(task)} (protocol {board.protocol})",
         columns=columns,
         rows=rows,
-        notes=[*caption(board, [task]), *_notes(task), *sources],
+        notes=[
+            *caption(board, [task]),
+            *_notes(task),
+            *(common_baseline(board, [task]) if task.comparisons else []),
+            *sources,
+        ],
     ).without_empty()
 
 
@@ -115,10 +121,16 @@ def _notes(task: TaskTable) -> list[str]:
     if task.no_marks is None and any(comparison.p_holm_all is not None for comparison in task.comparisons):
         over_all = ", or over the other methods of all tasks"
     incomplete = any(comparison.incomplete for comparison in task.comparisons)
+    apart = [comparison.other for comparison in task.comparisons if comparison.splits == 0]
     said = any(entry.incomplete for entry in task.entries)
     return [
         f"{GAIN}.{shifts}",
         "P(better): share of pairs of runs that the focus method wins, ties half. p: two-sided; Holm within one task"
         f"{over_all}. r: correlation of the two methods' scores over common seeds.",
+        *(
+            [f"The gain over {listed(apart)} is between different splits, so nothing is tested: no seed is common."]
+            if apart
+            else []
+        ),
         *([INCOMPLETE] if incomplete and not said else []),
     ]

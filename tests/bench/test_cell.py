@@ -80,6 +80,7 @@ def test_provenance_settings_and_data(record: Record) -> None:
     assert {"commit", "dirty", "python", "device", "finished"} <= origin.keys()
     assert "CPU" in origin["device"]
     assert record.settings["continued"]["steps"] == 4
+    assert {"image", "text", "graph"} & set(record.settings) == {"image"}
     assert record.settings["method"]["unroll_one"] == 2
     table, corpus = record.data["table"], record.data["corpus"]
     assert table["rows"] == 320

@@ -132,7 +132,7 @@ def test_mixed_protocols_of_one_name(folder: Path) -> None:
     assert (problem.kind, problem.files) == ("protocol", (file(folder, "cp", 3),))
     assert problem.message == (
         "cp on demo:a (small): finetune.epochs is 25 here, 12 in 3 records such as "
-        f"{file(folder, 'cp', 0)}; 1 more settings differ"
+        f"{file(folder, 'cp', 0)}; 1 more setting differs"
     )
     for seed in range(4):  # now all of cp: perhaps an override by method
         change(file(folder, "cp", seed), settings={"finetune": {"epochs": 25, "lr": 0.1}, "method": {}})

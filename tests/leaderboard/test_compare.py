@@ -69,7 +69,7 @@ def test_a_protocol_without_significance_has_no_p() -> None:
     assert "no significance" in (reason or "")
     assert (found[0].p, found[0].p_focus_better, found[0].p_holm) == (None, None, None)
     assert found[0].effect == pytest.approx(0.6)
-    assert "no significance" in (mark_ties(entries, TaskTests(True), marks=False) or "")
+    assert "no significance" in (mark_ties(entries, TaskTests(True), marks=False)[0] or "")
     assert not any(item.tied_with_best or item.mark for item in entries)
 
 
@@ -109,7 +109,7 @@ def test_tied_group_is_what_a_test_does_not_separate_from_the_best() -> None:
         entry("far", around(0.7)),
         entry("one", [0.89]),
     ]
-    assert mark_ties(entries, TaskTests(True), marks=True) is None
+    assert mark_ties(entries, TaskTests(True), marks=True) == (None, ["one"])
     # One seed cannot be separated from anything, so it is not called tied.
     assert [item.tied_with_best for item in entries] == [True, True, False, False]
     lower = [item.model_copy(update={"tied_with_best": False}) for item in entries]
@@ -119,9 +119,9 @@ def test_tied_group_is_what_a_test_does_not_separate_from_the_best() -> None:
 
 def test_nothing_is_tied_without_enough_seeds_or_company() -> None:
     three = [entry("a", around(0.9, 3)), entry("b", around(0.1, 3))]
-    assert "too few seeds" in (mark_ties(three, TaskTests(True), marks=True) or "")
+    assert "too few seeds" in (mark_ties(three, TaskTests(True), marks=True)[0] or "")
     assert not any(item.tied_with_best for item in three)
-    assert "nothing to compare" in (mark_ties([entry("a", around(0.9))], TaskTests(True), marks=True) or "")
+    assert "nothing to compare" in (mark_ties([entry("a", around(0.9))], TaskTests(True), marks=True)[0] or "")
 
 
 def test_smallest_effect_uses_the_shortest_sample() -> None:
@@ -260,5 +260,5 @@ def test_pairs_without_enough_common_seeds_are_said_to_have_few() -> None:
     lost = rows[1].summary
     assert lost
     rows[1].summary = lost.model_copy(update={"seeds": list(range(8, 15))})
-    said = mark_ties(rows, TaskTests(True, paired=True), marks=True)
+    said, _ = mark_ties(rows, TaskTests(True, paired=True), marks=True)
     assert said == "too few seeds to separate any method from the best (2); 6 seeds are needed"

@@ -42,9 +42,16 @@ def test_a_record_of_other_settings_does_not_fill_a_planned_cell(tmp_path: Path)
     assert len(found.set_aside) == 2
 
 
+OMEGA = {"primary": "omega", "scores": {"omega": {"test": {"roc_auc": 0.8}}}}
+
+
 @pytest.mark.parametrize(
     ("changes", "name"),
-    [({"split_checksum": "zzz"}, "split_checksum"), ({"metric": "mae", "higher_is_better": True}, "metric")],
+    [
+        ({"split_checksum": "zzz"}, "split_checksum"),
+        ({"metric": "mae", "higher_is_better": True}, "metric"),
+        (OMEGA, "primary"),
+    ],
 )
 def test_records_that_cannot_be_compared_are_refused(tmp_path: Path, changes: dict[str, object], name: str) -> None:
     save(tmp_path, [record("cp", "demo:a", 0, 0.8), record("finetune", "demo:a", 1, 0.8, **changes)])

@@ -100,7 +100,7 @@ def test_no_difference_is_said_with_the_smallest_p_and_tasks_that_agree_share_a_
         save(tmp_path, runs("tapweight", spread(0.2, 5), task))
         save(tmp_path, runs("tapweight-null", spread(0.2, 5), task, "tapweight"))
     line = (
-        "- tapweight on bace and esol: no objective's weight differs from its null tapweight-null "
+        "- tapweight on bace and esol: no objective's weight is separated from its null tapweight-null "
         "(smallest p after Holm 1.00)."
     )
     assert line in section(tmp_path)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from leaderboard.content import Board, Cost, SuiteTable
+from bench.records import Record
+from leaderboard.content import Board, SuiteTable
 from leaderboard.report import build
 from leaderboard.statistics.floors import smallest_paired_p
 from leaderboard.statistics.signs import sign_flip, sign_flip_interval
-from leaderboard.summary import suite_cost
+from leaderboard.tables.markdown import render
 from tests.leaderboard.fabricate import LARGE_METHODS, grid, large, record, save
 
 EIGHT = [f"moleculenet:{name}" for name in ("bace", "bbbp", "clintox", "sider", "tox21", "toxcast", "hiv", "muv")]
@@ -115,18 +117,104 @@ def test_paired_tasks_are_resampled_in_pairs(tmp_path: Path) -> None:
         assert (removed.value, removed.low, removed.high) == pytest.approx((0.05, 0.05, 0.05))  # of the four seeds
 
 
+def by_split(method: str, task: str, seeds: Iterable[int], gain: float = 0.0, step: float = 0.01) -> list[Record]:
+    """Scores that the split decides, up to ``gain``."""
+    return [
+        record(method, task, seed, 0.7 + step * seed + gain, paired=True, split_checksum=f"{seed}") for seed in seeds
+    ]
+
+
 def test_paired_tasks_without_a_common_seed_are_not_taken_for_pairs(tmp_path: Path) -> None:
     cells = [
-        record(method, f"glue:{name}", seed, 0.8 + 0.01 * seed, paired=True, split_checksum=f"{seed}")
+        one
         for name in "ab"
         for method, seeds in (("finetune", range(3)), ("tapweight", range(3, 7)))
-        for seed in seeds
+        for one in by_split(method, f"glue:{name}", seeds)
+    ]
+    board = board_of(tmp_path, cells)
+    (suite,) = board.suites
+    assert suite.comparisons == []
+    row = next(row for row in suite.rows if row.row == "tapweight")
+    assert (row.error_removed, row.iqm, row.unshared) == ([None, None], None, ["glue:a", "glue:b"])
+    text = render(build([tmp_path]))
+    assert "No aggregate for tapweight: on a and b the seed draws the split and none is shared" in text
+    assert "The gain over finetune is between different splits, so nothing is tested" in text
+    (compared,) = board.tasks[0].comparisons
+    assert (compared.p, compared.effect_error_removed) == (None, None)
+
+
+def test_a_comparison_drops_the_tasks_without_a_common_seed(tmp_path: Path) -> None:
+    """Scores that only the split decides: what differs between the methods is which splits they have."""
+    cells = [
+        one
+        for name in "abcdefgh"
+        for method, seeds in (("finetune", range(10)), ("tapweight", range(5)), ("cp", range(5, 10)))
+        for one in by_split(method, f"glue:{name}", range(10) if (method, name) == ("cp", "h") else seeds)
     ]
     (suite,) = board_of(tmp_path, cells).suites
-    assert suite.comparisons[0].improvement.value == 1.0
-    assert all(
-        removed and removed.value > 0 for row in suite.rows if row.row == "tapweight" for removed in row.error_removed
-    )
+    found = {one.other: (one.tasks, one.difference) for one in suite.comparisons}
+    assert found["finetune"] == ([f"glue:{name}" for name in "abcdefgh"], 0.0)
+    assert found["cp"] == (["glue:h"], 0.0)
+    assert suite.ranking is None
+    text = render(build([tmp_path]))
+    assert "cp: without a, b, c, d, e, f and g, where it shares no seed with tapweight and the seed draws the" in text
+    assert "No rank and no average over the tasks: on a, b, c, d, e, f and g the seed draws the split" in text
+
+
+def test_ranks_average_and_bold_of_paired_tasks_rest_on_the_shared_seeds(tmp_path: Path) -> None:
+    """Of cp, the best at every seed, the easy splits lack: its mean over its own seeds is the lowest."""
+    cells = [
+        one
+        for name in "abcdefgh"
+        for method, seeds, gain in (
+            ("finetune", range(10), 0.0),
+            ("cp", range(6), 0.005),
+            ("tapweight", range(10), 0.003),
+        )
+        for one in by_split(method, f"glue:{name}", seeds, gain)
+    ]
+    save(tmp_path, cells)
+    (board,) = build([tmp_path], "cp").boards
+    (suite,) = board.suites
+    assert suite.ranking
+    assert suite.ranking.rows == ["cp", "tapweight", "finetune"]
+    assert suite.shared_seeds == {f"glue:{name}": [0, 1, 2, 3, 4, 5] for name in "abcdefgh"}
+    means = {row.row: row.mean_score for row in suite.rows}
+    assert means == pytest.approx({"finetune": 0.725, "cp": 0.73, "tapweight": 0.728})
+    assert all(comparison.difference > 0 for comparison in suite.comparisons)  # as the ranks say
+    bold = [entry.row for entry in board.tasks[0].entries if entry.tied_with_best]
+    assert bold == ["cp"]
+    text = render(build([tmp_path], "cp"))
+    assert "so only the seeds that all ranked methods have count (0-5)." in text
+    assert "the seed draws the split: there the best mean is that over the seeds" in text
+
+
+def test_a_row_that_has_just_begun_does_not_choose_the_best(tmp_path: Path) -> None:
+    """It shares no seed with the others, which are compared as if it were not there."""
+    gains = {"finetune": 0.0, "tapweight": 0.02}
+    cells = [one for method, gain in gains.items() for one in by_split(method, "glue:a", range(1, 9), gain)]
+    board = board_of(tmp_path, [*cells, *by_split("cp", "glue:a", [0], 0.01)])
+    assert {entry.row: entry.tied_with_best for entry in board.tasks[0].entries} == {
+        "finetune": False,
+        "tapweight": True,
+        "cp": False,
+    }
+
+
+def test_a_row_ahead_of_the_best_in_pairs_is_not_separated_from_it(tmp_path: Path) -> None:
+    """Best over the six seeds that all have is cp, by little; over the twelve of both finetune is far ahead of it."""
+    cells = [one for gain, seeds in ((0.0, range(6)), (0.1, range(6, 12)))
+             for one in by_split("finetune", "glue:a", seeds, gain)]  # fmt: skip
+    cells += by_split("cp", "glue:a", range(12), 0.001) + by_split("tapweight", "glue:a", range(6), -0.01)
+    board = board_of(tmp_path, cells)
+    (task,) = board.tasks
+    assert task.pairwise
+    assert task.pairwise.p[0][1] == pytest.approx(2 / 64, abs=0.02)
+    assert [(entry.row, entry.tied_with_best) for entry in task.entries] == [
+        ("finetune", True),
+        ("cp", True),
+        ("tapweight", False),
+    ]
 
 
 def test_two_tasks_allow_aggregates_but_no_marks(tmp_path: Path) -> None:
@@ -169,17 +257,6 @@ def test_fine_tuning_without_error_leaves_nothing_to_remove(tmp_path: Path) -> N
     ]  # fmt: skip
     (suite,) = board_of(tmp_path, records).suites
     assert suite.no_aggregate == "fine-tuning leaves no error to remove on bace"
-
-
-def test_shared_stages_are_paid_once_in_a_suite() -> None:
-    def cost(seconds: float, **shared: float) -> Cost:
-        return Cost(seconds=seconds, shared_seconds=shared, peak_memory_bytes=1, examples_per_second=1.0, ratio=None)
-
-    base, own = cost(10.0, general=900.0), cost(20.0, general=900.0, continued=30.0)
-    assert suite_cost([own, own], [base, base]) == pytest.approx((20 + 20 + 30) / (10 + 10))
-    assert suite_cost([base, base], [base, base]) == 1
-    assert suite_cost([own, None], [base, base]) is None
-    assert suite_cost([own, own], [base, None]) is None
 
 
 def test_tasks_of_one_metric_have_a_mean(tmp_path: Path) -> None:

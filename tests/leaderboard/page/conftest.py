@@ -89,6 +89,7 @@ def results() -> list[Any]:
     lost = ("cp", "moleculenet:esol", 5)
     cells = [cell for cell in large(METHODS, 6, TASKS, 12) if (cell.method, cell.task, cell.seed) != lost]
     for cell in cells:
+        cell.command = f"python -m bench run --methods {cell.method} --tasks {cell.task} --seeds {cell.seed}"
         cell.provenance["finished"] = f"2026-01-01T00:00:{cell.seed:02d}+00:00"
     return [*cells, failure(*lost, "loss is not finite")]
 

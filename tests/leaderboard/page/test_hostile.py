@@ -77,6 +77,7 @@ def test_names_are_text(opened: Opened, hostile: Report) -> None:
     shown = page.locator("#scores tbody.methods .method").all_text_contents()
     assert shown == NAMES
     assert page.locator("#board img, #board svg, body > script:not([type])").count() == 1  # our own script
+    before = page.url
     for kind in range(len(NAMES)):
         page.locator("button.cell").nth(kind).click()
         dialog = page.get_by_role("dialog")
@@ -84,6 +85,7 @@ def test_names_are_text(opened: Opened, hostile: Report) -> None:
         assert dialog.locator("img, script").count() == 0
         page.keyboard.press("Escape")
         page.locator("#detail").wait_for(state="hidden")
+        page.wait_for_url(before)  # going back takes its time, and would undo the next choice
     for focus in range(len(NAMES)):
         page.get_by_label("Focus method").select_option(index=focus)
         assert page.locator("tr.focus .method").text_content() == NAMES[focus]

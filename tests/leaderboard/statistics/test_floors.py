@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from leaderboard.statistics.floors import (
+    ALPHA,
     _student,
     differences_needed,
     largest_family,
@@ -80,6 +81,22 @@ def test_seeds_needed() -> None:
 )
 def test_shown(p: float, text: str) -> None:
     assert shown(p) == text
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [
+        (0.0504, "0.0504"),
+        (0.0496, "0.0496"),
+        (0.04998, "0.04998"),
+        (0.05, "0.05"),
+        (0.0506, "0.051"),
+        (0.0494, "0.049"),
+    ],
+)
+def test_near_the_level_the_digits_tell_the_side(p: float, text: str) -> None:
+    assert shown(p) == text
+    assert (float(text) <= ALPHA) == (p <= ALPHA)
 
 
 @pytest.mark.parametrize("freedom", [6, 8, 18])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,6 +15,14 @@ from leaderboard.statistics.ranks import average_ranks, neighbour_groups
 
 def test_ranks_by_hand() -> None:
     assert average_ranks([[0.9, 0.5], [0.8, 0.5], [0.7, 0.6]]).tolist() == [1.75, 2.25, 2.0]
+
+
+def test_means_that_differ_by_rounding_are_tied() -> None:
+    scores = [0.1, 0.2, 0.3, 0.7, 0.9]
+    means = {float(np.mean(order)) for order in itertools.permutations(scores)}
+    assert len(means) > 1
+    assert average_ranks([[mean] for mean in means]).tolist() == [(len(means) + 1) / 2] * len(means)
+    assert average_ranks([[-1.0], [-1.0 - 1e-9]]).tolist() == [1, 2]
 
 
 @given(st.integers(1, 6), st.integers(1, 5), st.integers(0, 10_000))

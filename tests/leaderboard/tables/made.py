@@ -56,6 +56,7 @@ def entry(row: str, mean: float | None, **changes: Any) -> Entry:
     fields: dict[str, Any] = {
         "row": row,
         "summary": None if mean is None else summary(mean),
+        "baseline": None if mean is None else METHODS[0],
         "readouts": {},
         "cost": None if mean is None else cost,
         "planned": 5,
