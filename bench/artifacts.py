@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,11 +21,14 @@ def folder(stage: str, digest: str) -> Path:
 
 
 def exists(path: Path) -> bool:
-    """Whether ``path`` holds a whole artifact: the log, written last, and as many bytes as the tensors' header says."""
+    """Whether ``path`` holds a whole artifact: the log, written last, and as many bytes as the tensors' header says.
+
+    Whether these bytes are the right ones, :func:`load` sees.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
-        json.loads((path / "log.json").read_text(encoding="utf-8"))
+        _log(path)
         with safe_open(path / "tensors.safetensors", framework="np"):
             return True
     except (OSError, ValueError, SafetensorError):
@@ -42,7 +46,7 @@ def save(path: Path, result: StageResult, facts: Mapping[str, Any]) -> None:
     # safetensors refuses two names for one memory; read-outs may share theirs.
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
     write_atomic(path / "tensors.safetensors", lambda temporary: save_file(tensors, temporary))
-    write_json(path / "log.json", {"log": result.log, "facts": facts})
+    write_json(path / "log.json", {"log": result.log, "facts": facts, "sha256": _sha256(path)})
 
 
 def load(path: Path) -> tuple[StageResult, dict[str, Any]]:
@@ -58,7 +62,9 @@ def load(path: Path) -> tuple[StageResult, dict[str, Any]]:
     from methods.stage import Model, StageResult
 
     try:
-        content = json.loads((path / "log.json").read_text(encoding="utf-8"))
+        content = _log(path)
+        if content.get("sha256") not in (None, _sha256(path)):  # none: from before there was one
+            raise ValueError("tensors that have changed since they were written")
         tensors = load_file(path / "tensors.safetensors")
     except (OSError, ValueError, SafetensorError) as error:
         raise NotPreparedError(
@@ -75,3 +81,16 @@ def load(path: Path) -> tuple[StageResult, dict[str, Any]]:
             models.setdefault(first, {}).setdefault(part, {})[name] = tensor
     readouts = {name: Model(parts["encoder"], parts["head"]) for name, parts in models.items()}
     return StageResult(weights, readouts, content["log"]), content["facts"]
+
+
+def _log(path: Path) -> dict[str, Any]:
+    """Return the content of the log; raises OSError or ValueError if it is not whole."""
+    content: dict[str, Any] = json.loads((path / "log.json").read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or not {"log", "facts"} <= content.keys():
+        raise ValueError("a log without its parts")
+    return content
+
+
+def _sha256(path: Path) -> str:
+    with (path / "tensors.safetensors").open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,25 @@ def test_the_log_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(OSError, match="full"):
         artifacts.save(tmp_path / "stage-1", result(), {})
     assert not artifacts.exists(tmp_path / "stage-1")
+
+
+def test_bytes_that_have_changed_are_not_loaded(stored: Path) -> None:
+    path = stored / "tensors.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(NotPreparedError, match=r"artifact stage-1: .* have changed .* delete .*stage-1 and run"):
+        artifacts.load(stored)
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"log": {}}'])
+def test_a_log_without_its_parts_is_none(stored: Path, content: str) -> None:
+    (stored / "log.json").write_text(content)
+    assert not artifacts.exists(stored)
+
+
+def test_an_artifact_from_before_there_was_a_checksum_is_loaded(stored: Path) -> None:
+    log = json.loads((stored / "log.json").read_text())
+    assert len(log.pop("sha256")) == 64
+    (stored / "log.json").write_text(json.dumps(log))
+    assert artifacts.load(stored)[1]["seconds"] == 1.5
