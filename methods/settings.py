@@ -162,7 +162,10 @@ class BiLevelSettings(UpperLevelSettings):
 
 
 class HeadOptimiserSettings(OptimiserSettings):
-    """The end-task head's own optimiser in joint training; the constants are those of TARTAN's released code."""
+    """The end-task head's own optimiser in joint training.
+
+    The constants are those of TARTAN's released code but for its betas, (0.9, 0.98), which ``paper`` has on TARTAN's tasks.
+    """
 
     name: Literal["sgd", "adamw"] = "adamw"
     lr: float = Field(ge=0, default=1e-3)

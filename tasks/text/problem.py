@@ -124,7 +124,8 @@ class TextProblem(Problem):
         They are: the masked sentences; the sentences as they stand, twice, since dropout must differ between
         the two passes of the contrastive loss; the sentences in two halves. No two objectives can share a
         sequence: each changes what the encoder reads, or needs the unchanged sentence. ``planted`` reads the
-        first pass of the unchanged sentences.
+        first pass of the unchanged sentences. SimCSE's and TapWeight's code mask both copies of a sentence, so their
+        masked-LM loss has twice as many places and the same expectation.
         """
         assert isinstance(encoder, TextEncoder)
         views = [("masked", "masked", {"masked-lm"}), ("one", "plain", {"contrastive", "planted"}),
