@@ -164,7 +164,7 @@ class BiLevelSettings(UpperLevelSettings):
 class HeadOptimiserSettings(OptimiserSettings):
     """The end-task head's own optimiser in joint training.
 
-    The constants are those of TARTAN's released code but for its betas, (0.9, 0.98), which ``paper`` has on TARTAN's tasks.
+    The constants are those of TARTAN's released code, but for its betas, (0.9, 0.98): ``paper`` has them on its tasks.
     """
 
     name: Literal["sgd", "adamw"] = "adamw"
