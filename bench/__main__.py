@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from typer import Abort, BadParameter
 
+from bench import streams
 from bench.errors import BenchError
 
 INTERRUPTED = 130
@@ -16,6 +17,7 @@ UsageError = cast("type[Any]", BadParameter.__mro__[1])
 
 def main() -> None:
     """Run the command line; a user's mistake ends as one line and an exit code."""
+    outlet = streams.prepare()
     from bench.cli import app
 
     try:
@@ -31,6 +33,9 @@ def main() -> None:
         code = INTERRUPTED
     if code == INTERRUPTED:
         _say("interrupted; the same command goes on from the last checkpoints", code)
+    sys.stdout.flush()
+    if outlet and outlet.lost:
+        code = _say(f"standard output: {outlet.lost.strerror}", code or 2)
     sys.exit(code)
 
 

@@ -42,15 +42,19 @@ def run_shared(payload: Mapping[str, Any]) -> None:
             before = artifacts.load(work.stored(position - 1))[0].weights if position else {}
             _train(work, position, problem, before)
     work.progress_file(f"{link.stage.name}-{link.digest}").unlink(missing_ok=True)
+    work.threads_file(link).unlink(missing_ok=True)
 
 
 def run_cell(payload: Mapping[str, Any]) -> None:
-    """Run one cell; write its record, or its failure and raise."""
+    """Run one cell; write its record, or its failure and raise. Another run may have written the record by then."""
     try:
         work = Work.of(payload)
         if work.chain.cell.identity != payload["identity"]:
             raise RequestError(f"{title(work.chain.cell)}: settings or data changed since the plan; run again")
-        records.write(work.out, measure(work, payload["protocol"]))
+        with _turn(work, local="deaths" not in payload) as mine:
+            record = measure(work, payload["protocol"]) if mine else None
+            if record and not _has_record(work):
+                records.write(work.out, record)
     except Exception as error:
         message = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
         trace = traceback.format_exc()
@@ -59,6 +63,21 @@ def run_cell(payload: Mapping[str, Any]) -> None:
         raise
     with contextlib.suppress(OSError):  # the record is there: the cell has succeeded
         work.tidy()
+
+
+def _turn(work: Work, local: bool) -> contextlib.AbstractContextManager[bool]:
+    """Yield whether the cell is to be run, which one of several local runs does; array tasks hold a claim on it."""
+    if not local:
+        return contextlib.nullcontext(not _has_record(work))
+    return exclusive(work.out / "claims" / "local", f"cell-{work.chain.cell.identity}", lambda: _has_record(work))
+
+
+def _has_record(work: Work) -> bool:
+    cell = work.chain.cell
+    try:
+        return records.read(cell.path(work.out)).identity == cell.identity
+    except (OSError, records.DamagedError):
+        return False
 
 
 def measure(work: Work, protocol: Mapping[str, Any]) -> Record:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import os
 import pickle
 import struct
@@ -15,12 +17,14 @@ from typing import Any
 
 from bench.errors import RequestError
 from bench.files import write_atomic
+from bench.out_of_memory import ran_out
 from methods.stage import Stateful
 from slurm.interruption import Interrupted, requested
 
 INTERVAL = "BENCH_CHECKPOINT_SECONDS"  # environment variable: seconds between checkpoints
 DAMAGE = (OSError, EOFError, ValueError, KeyError, RuntimeError, struct.error, zlib.error,
           zipfile.BadZipFile, pickle.UnpicklingError)  # what reading a damaged archive may raise  # fmt: skip
+OTHER = (LookupError, TypeError, ValueError, AttributeError, RuntimeError)  # and loading the content of another one
 
 
 class CheckpointedRun:
@@ -46,7 +50,7 @@ class CheckpointedRun:
     def __init__(self, path: Path, progress: Callable[[int, int], None], seed: int = 0) -> None:
         self.path, self.progress, self.seed = path, progress, seed
         self.seconds, self.examples = 0.0, 0
-        self._interval = _interval()
+        self._interval = interval()
 
     def steps(self, total: int, parts: Mapping[str, Stateful], examples: int) -> Iterator[int]:
         """Yield the steps left; see :class:`methods.stage.Context`.
@@ -111,12 +115,27 @@ class CheckpointedRun:
             content = _read(self.path)
         except DAMAGE as error:
             # Writing is atomic, so something else did this. The stage's next checkpoint replaces the file.
-            print(f"warning: the stage starts again: {self.path} is damaged ({error})", file=sys.stderr)
+            self._warn(error)
             return 0
-        for name, part in parts.items():
-            part.load_state_dict(content["parts"][name])
-        self.seconds, self.examples = content["seconds"], content["examples"]
-        return int(content["step"])
+        before = {name: copy.deepcopy(part.state_dict()) for name, part in parts.items()}
+        try:
+            for name, part in parts.items():
+                part.load_state_dict(content["parts"][name])
+            step, seconds, examples = int(content["step"]), float(content["seconds"]), int(content["examples"])
+        except OTHER as error:
+            if ran_out(error):  # of memory, which says nothing of the file
+                raise
+            for name, part in parts.items():
+                part.load_state_dict(before[name])
+            self._warn(error)
+            self.discard()
+            return 0
+        self.seconds, self.examples = seconds, examples
+        return step
+
+    def _warn(self, error: Exception) -> None:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        print(f"warning: the stage starts again: {self.path} is damaged ({reason})", file=sys.stderr)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -130,9 +149,13 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _interval() -> float:
+def interval() -> float:
+    """Return the seconds between checkpoints; raises RequestError if the environment variable is no such number."""
     text = os.environ.get(INTERVAL, "30")
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
-        raise RequestError(f"{INTERVAL}: expected seconds, got {text!r}") from None
+        seconds = math.nan
+    if not seconds >= 0:
+        raise RequestError(f"{INTERVAL}: expected seconds, got {text!r}")
+    return seconds

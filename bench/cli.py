@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -17,12 +17,23 @@ app = typer.Typer(
 slurm_app = typer.Typer(help="Clusters: what --slurm PROFILE would submit.")
 app.add_typer(slurm_app, name="slurm")
 
+
+def _path(text: str) -> Path:
+    if not text:  # else it would be the working folder
+        raise typer.BadParameter("expected a path, got ''")
+    return Path(text)
+
+
+def _path_option(*names: str, help: str) -> Any:
+    return typer.Option(*names, help=help, parser=_path, metavar="<path>")
+
+
 Methods = Annotated[str, typer.Option(help="Names, separated by commas; see `list methods`.")]
 Tasks = Annotated[str, typer.Option(help="Suites and tasks, such as moleculenet:bace,demo; see `list tasks`.")]
 Seeds = Annotated[str, typer.Option(help="Such as 0-4 or 0,2,5.")]
 Protocol = Annotated[str, typer.Option(help="paper, small, smoke, or a YAML file; see `list protocols`.")]
 Set = Annotated[Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Change one protocol value.")]  # noqa: UP045 - typer reads it
-Out = Annotated[Optional[Path], typer.Option(help="Folder of the run; by default runs/PROTOCOL.")]  # noqa: UP045
+Out = Annotated[Optional[Path], _path_option(help="Folder of the run; by default runs/PROTOCOL.")]  # noqa: UP045
 Mirror = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(envvar="BENCH_MIRROR", help="Folder or address of the data, tried before the public addresses."),
@@ -36,7 +47,7 @@ SlurmSet = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--slurm-set", metavar="KEY=VALUE", help="Change one value of the profile."),
 ]
-Outs = Annotated[list[Path], typer.Option("--out", help="Folder of a run; given several times, merged.")]
+Outs = Annotated[list[Path], _path_option("--out", help="Folder of a run; given several times, merged.")]
 Focus = Annotated[Optional[str], typer.Option(help="The method compared with every other.")]  # noqa: UP045
 
 
@@ -87,6 +98,7 @@ def plan(
     backbone: Backbone = None,
     set_: Set = None,
     out: Out = None,
+    mirror: Annotated[Optional[str], typer.Option(help="For `run`; a plan reads no data.")] = None,  # noqa: UP045
     retry: Retry = None,
 ) -> None:
     """Say what `run` would do: cells, records found, shared stages, hours. Starts nothing."""
@@ -136,7 +148,7 @@ def prepare(
 
 
 @app.command()
-def status(out: Annotated[Path, typer.Option(help="Folder of a run.")]) -> None:
+def status(out: Annotated[Path, _path_option(help="Folder of a run.")]) -> None:
     """Say how far a run is: done, running with step and rate, queued, failed with reason, and when it will end."""
     from bench.commands.status import status_of
 
@@ -148,7 +160,7 @@ def logs(
     cell: Annotated[
         str, typer.Argument(metavar="CELL", help="METHOD/TASK/SEED, an identity's beginning, or a shared stage.")
     ],
-    out: Annotated[Path, typer.Option(help="Folder of a run.")],
+    out: Annotated[Path, _path_option(help="Folder of a run.")],
     lines: Annotated[int, typer.Option(help="How many of the last lines.")] = 50,
 ) -> None:
     """Print the end of what a cell or a shared stage printed, and why it failed."""
@@ -159,7 +171,7 @@ def logs(
 
 @app.command()
 def cancel(
-    out: Annotated[Path, typer.Option(help="Folder of a run.")],
+    out: Annotated[Path, _path_option(help="Folder of a run.")],
     submission: Annotated[Optional[str], typer.Option(metavar="ID", help="One of its submissions alone.")] = None,  # noqa: UP045
 ) -> None:
     """Take what a run has in Slurm's queue out of it. Cells keep their checkpoints; the same run goes on there."""
@@ -172,11 +184,11 @@ def cancel(
 def report(
     out: Outs,
     focus: Focus = None,
-    to: Annotated[Optional[Path], typer.Option(help="Folder to write into; by default that of the run.")] = None,  # noqa: UP045
+    to: Annotated[Optional[Path], _path_option(help="Folder to write into; by default that of the run.")] = None,  # noqa: UP045
     html: Annotated[bool, typer.Option("--html", help="Write a page too, which opens without a server.")] = False,
     baseline: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="An older report.json, or its folder: say what changed since."),
+        _path_option(help="An older report.json, or its folder: say what changed since."),
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; say what is wrong with the records.")] = False,
 ) -> None:
@@ -209,7 +221,7 @@ def compare(
 
 @app.command()
 def clean(
-    out: Annotated[Optional[Path], typer.Option(help="Folder of a run: delete its checkpoints and logs.")] = None,  # noqa: UP045
+    out: Annotated[Optional[Path], _path_option(help="Folder of a run: delete its checkpoints and logs.")] = None,  # noqa: UP045
     artifacts: Annotated[bool, typer.Option("--artifacts", help="Delete the outputs of shared stages.")] = False,
 ) -> None:
     """Free disk space, and say how many bytes. Records, failures and reports stay."""

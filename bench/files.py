@@ -12,10 +12,16 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
+from bench.errors import RequestError
+
+DIGITS = 100  # of a whole number in YAML; Python refuses to write those of thousands
+
 
 def home() -> Path:
     """The cache folder: ``$BENCH_HOME``, else the platform's user cache."""
-    return Path(os.environ.get("BENCH_HOME") or user_cache_path("bench-reweighting"))
+    named = os.environ.get("BENCH_HOME")
+    # Not Path.expanduser, which raises for a user that is not known.
+    return Path(os.path.expanduser(named)) if named else user_cache_path("bench-reweighting")  # noqa: PTH111
 
 
 def digest(content: Any) -> str:
@@ -58,3 +64,66 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write ``content`` as indented JSON, atomically. NaN is refused: a record never holds one silently."""
     text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
     write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def read_yaml(path: Path, kind: str) -> dict[str, Any]:
+    """Return the mapping that the YAML file of a ``kind``, such as a protocol, holds; raises as :func:`parse_yaml`."""
+    expected = f"{kind} {path}: expected YAML"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"{expected}: {error}") from error
+    content = parse_yaml(text, expected)
+    if not isinstance(content, dict):
+        raise RequestError(f"{kind} {path}: expected a mapping, got {type(content).__name__}")
+    return content
+
+
+def parse_yaml(text: str, expected: str) -> Any:
+    """Return the plain values that ``text`` holds.
+
+    Raises
+    ------
+    RequestError: one line that begins with ``expected``, if it is no YAML, holds a value that there is not
+        (2024-13-45), a key twice in one mapping, or an alias to something that it is a part of.
+    """
+    import yaml
+
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _check_node(node, set(), set())
+        return loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise RequestError(f"{expected}: {where}{error.problem}") from error
+    except RecursionError as error:
+        raise RequestError(f"{expected}: too many brackets inside each other") from error
+    except (LookupError, AttributeError) as error:  # PyYAML's way to say so
+        raise RequestError(f"{expected}: a value does not fit its tag") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise RequestError(f"{expected}: {' '.join(str(error).split())}") from error
+
+
+def _check_node(node: Any, inside: set[Any], done: set[Any]) -> None:
+    """Raise ValueError for what PyYAML lets through; ``inside`` are the nodes that lead here, ``done`` those behind."""
+    if node in done:
+        return
+    line = f"line {node.start_mark.line + 1}"
+    if node in inside:
+        raise ValueError(f"{line}: expected no alias to what it is a part of")
+    inside.add(node)
+    parts = [] if node.id == "scalar" else node.value
+    if node.id == "scalar" and node.tag.endswith(":int") and len(node.value) > DIGITS:
+        raise ValueError(f"{line}: expected numbers of at most {DIGITS} digits, got one of {len(node.value)}")
+    if node.id == "mapping":
+        names = [key.value for key, _ in node.value if key.id == "scalar"]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"{line}: expected each key once, got {twice[0]!r} twice")
+        parts = [part for pair in node.value for part in pair]
+    for part in parts:
+        _check_node(part, inside, done)
+    inside.remove(node)
+    done.add(node)

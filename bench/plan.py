@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -25,8 +26,12 @@ from tasks.info import TaskInfo
 Pair = tuple[str, TaskInfo, str]  # method, task, backbone
 
 FILE = "plan.json"
+LARGEST_SEED, MOST_SEEDS = 2**32 - 1, 10_000
 NAMES = ("protocol", "method", "task", "backbone", "seed")  # of a cell, whatever its settings
-LISTS = ("cells", "methods", "tasks", "seeds", "skipped")
+CELL = dict.fromkeys(NAMES, str) | {"seed": int, "identity": str, "control_of": str | None}
+SKIPPED = dict.fromkeys(("method", "task", "reason"), str)
+# Of the file, with what each holds.
+LISTS: dict[str, Any] = {"cells": CELL, "methods": str, "tasks": str, "seeds": int, "skipped": SKIPPED}
 
 
 @dataclass
@@ -45,13 +50,22 @@ class Plan:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Return the seeds of ``0-4``, ``0,2,5`` or a mixture; raises RequestError if that is no range."""
+    """Return the seeds of ``0-4``, ``0,2,5`` or a mixture; raises RequestError if that is no range or too much."""
     seeds: list[int] = []
+    got = f"got {reprlib.repr(text)}"
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
-            raise RequestError(f"--seeds: expected seeds such as 0-4 or 0,2,5, got {text!r}")
-        seeds += range(int(first), int(last if dash else first) + 1)
+        ends = (first, last if dash else first)
+        if not all(end.isdecimal() for end in ends):
+            raise RequestError(f"--seeds: expected seeds such as 0-4 or 0,2,5, {got}")
+        if any(len(end) > len(str(LARGEST_SEED)) or int(end) > LARGEST_SEED for end in ends):
+            raise RequestError(f"--seeds: expected seeds up to {LARGEST_SEED}, {got}")
+        found = range(int(ends[0]), int(ends[1]) + 1)
+        if not found:
+            raise RequestError(f"--seeds: expected seeds such as 0-4 or 0,2,5, {got}")
+        if len(seeds) + len(found) > MOST_SEEDS:
+            raise RequestError(f"--seeds: expected at most {MOST_SEEDS} seeds, {got}")
+        seeds += found
     return list(dict.fromkeys(seeds))
 
 
@@ -218,12 +232,21 @@ def read(out: Path) -> dict[str, list[Any]] | None:
         content = json.loads((out / FILE).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except (IsADirectoryError, RecursionError) as error:
+        raise ValueError("no plan") from error
     if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in LISTS):
         raise ValueError("no plan")
-    for name, keys in (("cells", {*NAMES, "identity"}), ("skipped", {"method", "task", "reason"})):
-        if not all(isinstance(entry, dict) and keys <= entry.keys() for entry in content[name]):
+    for name, shape in LISTS.items():
+        if not all(_is(entry, shape) for entry in content[name]):
             raise ValueError(f"{name} of another shape")
     return content
+
+
+def _is(entry: Any, shape: Any) -> bool:
+    """Whether ``entry`` is of a type, or a mapping with values of the types that ``shape`` holds."""
+    if isinstance(shape, dict):
+        return isinstance(entry, dict) and all(_is(entry.get(name), part) for name, part in shape.items())
+    return isinstance(entry, shape)
 
 
 def save(plan: Plan, out: Path, request: Mapping[str, Any]) -> None:

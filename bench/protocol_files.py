@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bench.dotted import flat, nested
 from bench.errors import RequestError, nearest
+from bench.files import parse_yaml, read_yaml
 from bench.protocol import Protocol, check_name, check_value, known_keys, parse
 
 FOLDER = Path(__file__).parent / "protocols"
+KEYS = ("name", "about", "base", "marks", "defaults", "overrides")  # of a file
 
 
 def names() -> list[str]:
@@ -36,10 +37,7 @@ def load(name: str, assignments: Sequence[str] = ()) -> Protocol:
         if not equals:
             raise RequestError(f"--set: expected KEY=VALUE, got {assignment!r}")
         check_name("--set", key, known_keys())
-        try:
-            values[key] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise RequestError(f"--set: expected a YAML value for {key}, got {text!r}") from error
+        values[key] = parse_yaml(text, f"--set: expected a YAML value for {key}, got {reprlib.repr(text)}")
         check_value("--set", key, values[key])
     return parse(content | {"assignments": values}, name)
 
@@ -54,12 +52,9 @@ def _read(name: str, inside: tuple[Path, ...] = ()) -> dict[str, Any]:
         )
     if path.resolve() in inside:
         raise RequestError(f"protocol {path}: expected a base that does not lead back to it, got {name!r}")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RequestError(f"protocol {path}: expected YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise RequestError(f"protocol {path}: expected a mapping, got {type(content).__name__}")
+    content = read_yaml(path, "protocol")
+    for key in content:
+        check_name(f"protocol {path}", str(key), KEYS)
     if not built_in and content.get("name") in (None, *names()):
         raise RequestError(f"protocol {path}: name: expected a name of its own, got {content.get('name')!r}")
     if "base" not in content:

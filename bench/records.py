@@ -13,6 +13,7 @@ from bench.errors import RequestError
 from bench.files import write_json
 
 FORMAT = 1
+LARGEST = 1e100  # of a score: squares of larger ones overflow
 
 
 class OtherFormatError(RequestError):
@@ -107,6 +108,14 @@ class Record(Cell):
     data: dict[str, Any]  # counts and checksums: rows kept and dropped, corpus molecules dropped
     command: str | None = None  # that runs this cell again, at this commit and with the same data
     provenance: dict[str, Any]  # commit, dirty flag, package versions, device, finish time
+
+    @model_validator(mode="after")
+    def _scored(self) -> Record:
+        score = self.scores.get(self.primary, {}).get("test", {}).get(self.metric)
+        if score is None or abs(score) > LARGEST:
+            kept = "no" if score is None else f"{score:.3g} is too large for a"
+            raise ValueError(f"{kept} test {self.metric} of the primary read-out {self.primary!r}")
+        return self
 
     def score(self, split: str = "test") -> float:
         """The primary read-out's value of the task's metric."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from bench.checkpoint import CheckpointedRun
 from bench.files import write_json
 from bench.out_of_memory import MOST_PARTS
 from bench.records import Cell
-from slurm.executor import allowed_threads
+from slurm.executor import allowed_threads, cores
 from tasks import BACKBONES
 
 if TYPE_CHECKING:
@@ -51,10 +53,10 @@ class Work:
         return cls(Path(payload["out"]), payload["device"], planned, min(2**deaths, MOST_PARTS))
 
     def problem(self, link: Link) -> tuple[Problem, TestKey]:
-        """Load the problem that a stage trains on, using the threads that the executor allows."""
+        """Load the problem that a stage trains on, and set the threads for it and what follows."""
         import torch
 
-        torch.set_num_threads(allowed_threads())
+        torch.set_num_threads(self._threads(link))
         return BACKBONES.get(self.chain.cell.backbone).build(link.spec, self.chain.resolved.settings, self.device)
 
     def stored(self, position: int) -> Path:
@@ -63,6 +65,29 @@ class Work:
         if link.stage.shared:
             return artifacts.folder(link.stage.name, link.digest)
         return self.out / "checkpoints" / f"{self.chain.cell.identity}-{position}-{link.stage.name}"
+
+    def _threads(self, link: Link) -> int:
+        """Return the threads with which the work began, where there are so many cores, else those that are allowed.
+
+        The last bits depend on their number. At the beginning it is noted.
+        """
+        path, allowed = self.threads_file(link), allowed_threads()
+        try:
+            begun = int(json.loads(path.read_text(encoding="utf-8"))["threads"])
+        except (OSError, ValueError, TypeError, KeyError):
+            with contextlib.suppress(OSError):  # a full disk takes no checkpoint either
+                write_json(path, {"threads": allowed})
+            return allowed
+        if begun == allowed or 1 <= begun <= cores():
+            return begun
+        print(f"warning: begun with {begun} threads, goes on with {allowed}: last bits may differ", file=sys.stderr)
+        return allowed
+
+    def threads_file(self, link: Link) -> Path:
+        """What remembers with how many threads a cell, or a shared stage, began, until it is done."""
+        shared = artifacts.folder(link.stage.name, link.digest)
+        path = shared if link.stage.shared else self.out / "checkpoints" / self.chain.cell.identity
+        return path.with_name(path.name + ".threads")
 
     def parts_file(self, position: int) -> Path:
         """What remembers in how many parts the batches of a stage went, while it is under way."""
@@ -85,7 +110,7 @@ class Work:
     def tidy(self) -> None:
         """Delete what the finished cell no longer needs, and what killed attempts left half written."""
         cell, checkpoints = self.chain.cell, self.out / "checkpoints"
-        for path in checkpoints.glob(f"{cell.identity}-*"):
+        for path in checkpoints.glob(f"{cell.identity}*"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         self.progress_file(cell.identity).unlink(missing_ok=True)
         for folder in (checkpoints, self.out / "progress", cell.path(self.out).parent):

@@ -3,9 +3,9 @@
 A claim on NAME is a file ``NAME.TURN.json`` with who holds it, since when, and how often a holder died. Whoever
 created the last turn holds NAME; the next turn may be created once that one is free or its holder is dead. Files are
 created exclusively, which file systems of clusters do atomically where they may have no locks: of all that find a
-turn free, however late they act on it, one gets the next. So no turn is ever deleted, and a free one does not tell
-whether the work is over: write that elsewhere, then call :meth:`Claims.end`, and look for it after each
-:meth:`Claims.take`.
+turn free, however late they act on it, one gets the next. So no turn is deleted but by its holder on a full disk, and
+a free one does not tell whether the work is over: write that elsewhere, then call :meth:`Claims.end`, and look for it
+after each :meth:`Claims.take`.
 """
 
 from __future__ import annotations
@@ -69,7 +69,12 @@ class Claims:
         self._beats: dict[str, tuple[int, float]] = {}  # of others' claims, when first seen
 
     def take(self, name: str) -> Claim | None:
-        """Take the next turn on ``name``, or return None if somebody else holds it."""
+        """Take the next turn on ``name``, or return None if somebody else holds it.
+
+        Raises
+        ------
+        OSError: if its file cannot be written; then nobody holds it.
+        """
         last, deaths = self._last(name)
         turn = 0
         if last:
@@ -78,12 +83,17 @@ class Claims:
                 self._beats.setdefault(name, (last.turn, last.beat))
                 return None
             turn, deaths = last.turn + 1, deaths + (last.state == "held" and bool(last.owner))
-        claim = Claim(name, turn, deaths)
+        claim, path = Claim(name, turn, deaths), self._path(name, turn)
         try:
-            with self._path(name, turn).open("x", encoding="utf-8") as file:
-                json.dump(self._content(claim, "held"), file)
+            file = path.open("x", encoding="utf-8")
         except FileExistsError:  # somebody was faster
             return None
+        try:
+            with file:
+                json.dump(self._content(claim, "held"), file)
+        except BaseException:  # a full disk: an empty file would keep everybody off
+            path.unlink(missing_ok=True)
+            raise
         return claim
 
     def lives_elsewhere(self, name: str) -> bool:
@@ -92,6 +102,14 @@ class Claims:
         if last is None or last.state == "free" or self._now() - last.beat > 2 * BEAT_SECONDS:
             return False
         return self._beats.get(name, (last.turn, last.beat)) != (last.turn, last.beat)
+
+    def living(self) -> dict[str, Holder]:
+        """Return the last turn of each name, of those that are held by somebody who is not known to be dead."""
+        return {name: holder for name, holder in holders(self.folder).items() if not self._departed(holder)}
+
+    def silence(self, holder: Holder) -> float:
+        """Return the seconds since the last sign of life of ``holder``."""
+        return max(0.0, self._now() - holder.beat)
 
     def beat(self, claim: Claim) -> bool:
         """Send a heartbeat; return whether the claim still holds, as it does not after a very long silence."""
@@ -111,12 +129,15 @@ class Claims:
 
     def release(self, claim: Claim) -> None:
         """Let anybody take the next turn at once."""
-        self._write(claim, "free")
+        try:
+            self._write(claim, "free")
+        except OSError:  # a full disk: without the file, this turn is the next
+            self._path(claim.name, claim.turn).unlink(missing_ok=True)
 
     def end(self, claim: Claim) -> None:
         """Forget the deaths and let go: the work is over, and somewhere it is written that it is."""
         claim.deaths = 0
-        self._write(claim, "free")
+        self.release(claim)
 
     def _write(self, claim: Claim, state: str) -> None:
         if self.beat(claim):
@@ -155,7 +176,7 @@ class Claims:
             else:
                 if _process(number) != holder.process:
                     return True
-        return self._now() - holder.beat > STALE_SECONDS
+        return self.silence(holder) > STALE_SECONDS
 
     def _now(self) -> float:
         """Return the time by the clock of the file server, which stamps the heartbeats."""

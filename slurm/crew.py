@@ -32,6 +32,11 @@ class Crew:
         """Those that have a job."""
         return [worker for worker in self._workers if worker.job]
 
+    def takes(self, most: int) -> bool:
+        """Whether another job may start, of ``most`` at a time and none beside one that is alone."""
+        running = [worker.job for worker in self._workers if worker.job]
+        return len(running) < most and not any(job.alone for job in running)
+
     def idle(self) -> Worker:
         """Return a worker without a job: one that is there, else a new one, in the place of any that died."""
         for dead in [worker for worker in self._workers if not worker.is_alive()]:

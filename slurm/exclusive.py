@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 import time
 import uuid
@@ -22,8 +23,8 @@ WAIT_SECONDS = 1.0  # between looks at what somebody else makes
 def exclusive(folder: Path, name: str, made: Callable[[], bool]) -> Iterator[bool]:
     """Yield True in the one process that is to make ``name``, or False once ``made()`` says that it is there.
 
-    Waits while another process makes it; one that dies or fails is followed by the next. ``folder`` holds the claims,
-    see :mod:`slurm.claims`.
+    Waits while another process makes it, and says so once; one that dies or fails is followed by the next. ``folder``
+    holds the claims, see :mod:`slurm.claims`.
 
     Raises
     ------
@@ -49,6 +50,7 @@ def exclusive(folder: Path, name: str, made: Callable[[], bool]) -> Iterator[boo
 
 
 def _wait(held: Claims, name: str, made: Callable[[], bool]) -> Claim | None:
+    told = False
     while not made():
         if claim := held.take(name):
             if not made():
@@ -57,6 +59,15 @@ def _wait(held: Claims, name: str, made: Callable[[], bool]) -> Claim | None:
             return None
         if requested():
             raise Interrupted
+        if not told and (holder := held.living().get(name)):
+            told = True
+            silent = held.silence(holder)
+            print(
+                f"waiting: {name} is being made by {holder.owner or 'somebody'} on {holder.host or 'some machine'}, "
+                f"last sign of life {silent:.0f} s ago",
+                file=sys.stderr,
+                flush=True,
+            )
         time.sleep(WAIT_SECONDS)
     return None
 

@@ -35,7 +35,7 @@ class Job:
         dictionary and fails by raising; what it returns is dropped, since results are files.
     payload: JSON values only.
     needs: ids of the jobs that must have succeeded before.
-    alone: everything else waits for this job, so it may use the threads of all workers.
+    alone: nothing runs beside this job, as most else waits for it; so it may use all threads.
     kind: what is alike in its needs of time and memory, such as ``cell-small``; jobs of one kind are launched together.
     seconds: how long it is expected to take, None where nothing tells.
     memory_bytes: the resident memory that it is expected to need, None where nothing tells.
@@ -108,6 +108,11 @@ def available_threads() -> int:
     wished = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     if wished.isdigit() and int(wished) > 0:
         return int(wished)
+    return cores()
+
+
+def cores() -> int:
+    """The cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
 
-SIGNALS = (signal.SIGUSR2, signal.SIGTERM)  # a time limit or a preemption that is near; a cancel
+Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
+# A time limit or a preemption that is near; a cancel; a terminal that was closed.
+SIGNALS = (signal.SIGUSR2, signal.SIGTERM, signal.SIGHUP)
+# Those that end a run on this machine, with what each does where nobody has given it another meaning.
+ENDINGS: dict[signal.Signals, Handler] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
+}
 
 _requested = threading.Event()
 
@@ -30,7 +40,8 @@ def request(number: int = 0, frame: FrameType | None = None) -> None:
 def listen() -> None:
     """Let :data:`SIGNALS` ask this process to stop. Of a job's own process, never of the command line."""
     for each in SIGNALS:
-        signal.signal(each, request)
+        if each != signal.SIGHUP or signal.getsignal(each) is not signal.SIG_IGN:  # under nohup it stays ignored
+            signal.signal(each, request)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # those that came since held_back() come now
 
 
@@ -45,3 +56,33 @@ def held_back() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def handled(handler: Handler) -> Iterator[None]:
+    """Let ``handler`` have :data:`ENDINGS`: in the main thread, and those that have no other meaning."""
+    ours = threading.current_thread() is threading.main_thread()
+    mine = [number for number, usual in ENDINGS.items() if ours and signal.getsignal(number) is usual]
+    for number in mine:
+        signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number in mine:
+            signal.signal(number, ENDINGS[number])
+
+
+def request_first(number: int, frame: FrameType | None) -> None:
+    """Ask this process to stop; the second time, stop it at once: a handler of signals.
+
+    Raises
+    ------
+    KeyboardInterrupt: if this process was asked before, but on no SIGHUP: of a closed terminal several may come.
+    """
+    if requested():
+        if number != signal.SIGHUP:
+            raise KeyboardInterrupt
+        return
+    request()
+    with suppress(OSError):  # the terminal may be gone; print() might be at work in the frame below
+        os.write(2, b"interrupted: saving after this step; once more ends it at once\n")

@@ -140,7 +140,9 @@ class Launcher:
 
         from slurm.station import Station
 
-        threads = max(1, self.profile.cpus // group.pack)
+        # Of what is packed by number, not of how many are left: a later submission gives its cells as many.
+        at_once = group.pack if group.needed or self.profile.pack == "auto" else self.profile.pack
+        threads = max(1, self.profile.cpus // at_once)
         submission, environment = self.submission, dict(self.environment)
         station = Station(submission.out, submission.id, group.name, group.pack, threads, environment, group.needed)
         try:

@@ -21,4 +21,6 @@ def choose(jobs: int, threads_total: int, logs: Path | None = None) -> Executor:
     """
     if jobs < 1:
         raise RequestError(f"jobs: expected at least 1, got {jobs}")
-    return InProcess(threads_total) if jobs == 1 else LocalProcesses(jobs, max(1, threads_total // jobs), logs)
+    if jobs == 1:
+        return InProcess(threads_total)
+    return LocalProcesses(jobs, max(1, threads_total // jobs), logs, all_threads=threads_total)

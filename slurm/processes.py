@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import atexit
 import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 from slurm.crew import Crew
 from slurm.executor import Executor, Job, Outcome
+from slurm.interruption import handled
 from slurm.schedule import Schedule
 
 
 class LocalProcesses(Executor):
     """``workers`` persistent processes, each with one job at a time and ``threads`` threads for it.
 
-    A job that is ``alone`` and meets no other job that runs or could start has ``workers * threads``.
+    A job that is ``alone`` has ``all_threads``, and nothing runs beside it. So the threads of a job, on which the last
+    bits of what it computes depend, do not depend on what else there is to run.
     With ``logs``, a job's standard output and error go to ``logs/JOBID.log``, written anew at each run.
-    In the main thread SIGTERM ends a run as Ctrl-C does: jobs save their state first.
+    In the main thread SIGTERM and SIGHUP end a run as Ctrl-C does: jobs save their state first.
     """
 
-    def __init__(self, workers: int, threads: int, logs: Path | None = None) -> None:
+    def __init__(self, workers: int, threads: int, logs: Path | None = None, all_threads: int | None = None) -> None:
         self.workers, self.threads, self.logs = workers, threads, logs
+        self.all_threads = all_threads or threads
 
     def run(self, jobs: Sequence[Job], started: Callable[[Job], None] | None = None) -> Iterator[Outcome]:
         """See :meth:`Executor.run`.
@@ -31,7 +32,7 @@ class LocalProcesses(Executor):
         Raises
         ------
         ValueError: as there.
-        KeyboardInterrupt: as there, and on SIGTERM.
+        KeyboardInterrupt: as there, and on these signals.
         OSError: if the folder of logs cannot be made.
         """
         schedule = Schedule(jobs)
@@ -40,15 +41,17 @@ class LocalProcesses(Executor):
         return self._run(schedule, started)
 
     def _run(self, schedule: Schedule, started: Callable[[Job], None] | None) -> Iterator[Outcome]:
-        crew = Crew(self.workers * self.threads, self.logs)
+        crew = Crew(max(self.threads, self.all_threads), self.logs)
         # An iteration that somebody still holds when the interpreter exits would wait for its workers for ever.
         atexit.register(crew.end)
         try:
-            with _terminated_as_interrupted():
+            with handled(signal.default_int_handler):
                 while True:
-                    while len(crew.busy) < self.workers and (job := schedule.take()):
-                        all_threads = job.alone and not schedule.has_company()
-                        crew.idle().start(job, crew.most_threads if all_threads else self.threads)
+                    while crew.takes(self.workers) and (job := schedule.take()):
+                        if job.alone and crew.busy:
+                            schedule.back(job)
+                            break
+                        crew.idle().start(job, self.all_threads if job.alone else self.threads)
                         if started:
                             started(job)
                     if not crew.busy:
@@ -60,17 +63,3 @@ class LocalProcesses(Executor):
         finally:
             crew.end()
             atexit.unregister(crew.end)
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Let SIGTERM raise KeyboardInterrupt, where nobody has given it another meaning."""
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)

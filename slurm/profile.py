@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, field_validator, model_validator
 
 from bench.errors import RequestError, first_fault, nearest
+from bench.files import parse_yaml, read_yaml
 
 FOLDER = Path(__file__).parent / "profiles"
 # Slurm may send the signal up to 60 s early, and a job needs some time to start before it can take one.
@@ -30,7 +31,7 @@ Text = Annotated[str, Field(min_length=1)]
 class Profile(BaseModel):
     """What one array task asks for, and how many there may be; see ``profiles/a100.yaml`` for every key."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True, allow_inf_nan=False)
 
     about: str = ""
     partition: Text | None = None
@@ -130,10 +131,7 @@ def assigned(assignments: Sequence[str]) -> dict[str, Any]:
             raise RequestError(f"--slurm-set: expected KEY=VALUE, got {assignment!r}")
         if key not in Profile.model_fields and not key.startswith("extra."):
             raise RequestError(f"--slurm-set: {key!r} is not known; {nearest(key, Profile.model_fields)}")
-        try:
-            values[key] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise RequestError(f"--slurm-set: expected a YAML value for {key}, got {text!r}") from error
+        values[key] = parse_yaml(text, f"--slurm-set: expected a YAML value for {key}, got {reprlib.repr(text)}")
     return values
 
 
@@ -145,13 +143,7 @@ def read(name: str) -> dict[str, Any]:
         raise RequestError(
             f"--slurm: {name!r} is not known; {nearest(name, names())}; or the path of a .yaml file that exists"
         )
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RequestError(f"profile {path}: expected YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise RequestError(f"profile {path}: expected a mapping, got {type(content).__name__}")
-    return content
+    return read_yaml(path, "profile")
 
 
 def _explain(profile: str, origins: Mapping[str, str], error: ValidationError) -> str:

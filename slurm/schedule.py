@@ -29,7 +29,6 @@ class Schedule:
         self._sorter = TopologicalSorter({job.id: job.needs for job in self._jobs})
         self._sorter.prepare()  # CycleError is a ValueError
         self._failed: dict[str, Outcome] = {}
-        self._running = 0
         self._ready = [self._position[name] for name in self._sorter.get_ready()]
         heapify(self._ready)
 
@@ -37,16 +36,14 @@ class Schedule:
         """Return the next job that can start now, or None."""
         if not self._ready:
             return None
-        self._running += 1
         return self._jobs[heappop(self._ready)]
 
-    def has_company(self) -> bool:
-        """Whether, besides one job that was taken, another runs or could start."""
-        return self._running > 1 or bool(self._ready)
+    def back(self, job: Job) -> None:
+        """Take back a job that was not started after all: it is the next."""
+        heappush(self._ready, self._position[job.id])
 
     def end(self, outcome: Outcome) -> list[Outcome]:
         """Note how a job that was taken ended; return its outcome and those of the jobs that it stops for good."""
-        self._running -= 1
         ended = [outcome]
         for latest in ended:  # grows while a failure spreads
             if not latest.ok:

@@ -113,9 +113,13 @@ def _protocol(name: str, method: str | None, task: str | None, assignments: Sequ
     if (method is None) != (task is None):
         raise RequestError("show: expected both --method and --task, or neither")
     if method is None or task is None:
+        if backbone is not None:
+            raise RequestError("show: --backbone goes with --method and --task, got neither")
         lines = [f"{rules.name}: {rules.about}", "", "defaults"]
-        lines += [f"  {key} = {value}" for key, value in flat(rules.defaults).items()]
-        lines += [f"{o.describe()}\n" + "\n".join(f"  {k} = {v}" for k, v in o.values.items()) for o in rules.overrides]
+        lines += [f"  {key} = {value}" for key, value in {**flat(rules.defaults), **rules.assignments}.items()]
+        for override in rules.overrides:
+            values = {key: rules.assignments.get(key, value) for key, value in override.values.items()}  # --set wins
+            lines += [override.describe(), *(f"  {key} = {value}" for key, value in values.items())]
         return "\n".join(lines)
     entry, info = METHODS.get(method), catalogue.get(task)
     fitting, _ = pairs([method], [info], parse_backbones(backbone))

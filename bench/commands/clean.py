@@ -12,6 +12,7 @@ from bench.errors import RequestError
 from bench.files import home
 from bench.records import scan
 from slurm import outcomes
+from slurm.claims import Claims
 from slurm.submission import Submission, launching
 
 
@@ -20,7 +21,8 @@ def free(out: Path | None, artifacts: bool) -> str:
 
     Raises
     ------
-    RequestError: if nothing was named, the folder is none of a run, or a run or a submission of it is alive.
+    RequestError: if nothing was named, the folder is none of a run, a run or a submission of it is alive, or a
+        shared stage is being trained whose artifact would go.
     """
     if out is None and not artifacts:
         raise RequestError("clean: expected --out FOLDER, --artifacts or both, got neither")
@@ -30,7 +32,7 @@ def free(out: Path | None, artifacts: bool) -> str:
     freed = 0
     with launching(out) if out and Submission.all(out) else nullcontext():
         doomed = list(_left_behind(out)) if out else []
-        doomed += [home() / "artifacts"] if artifacts else []
+        doomed += [_artifacts()] if artifacts else []
         for path in doomed:
             files = [path] if path.is_file() else path.rglob("*")
             freed += sum(file.stat().st_size for file in files if file.is_file())
@@ -39,6 +41,17 @@ def free(out: Path | None, artifacts: bool) -> str:
             else:
                 path.unlink(missing_ok=True)
     return f"freed {freed:,} bytes"
+
+
+def _artifacts() -> Path:
+    """Return the folder of artifacts once nobody trains one; raises RequestError if somebody does."""
+    folder = home() / "claims"
+    for name, holder in Claims(folder, "").living().items() if folder.is_dir() else ():
+        raise RequestError(
+            f"--artifacts: {name} is being trained by {holder.owner or 'somebody'} on {holder.host or 'some machine'}; "
+            "stop that run or wait"
+        )
+    return home() / "artifacts"
 
 
 def _left_behind(out: Path) -> Iterator[Path]:

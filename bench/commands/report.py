@@ -16,9 +16,17 @@ def write_report(
     html: bool = False,
     baseline: Path | None = None,
 ) -> str:
-    """Write the report's files and return the leaderboard, and what changed, as text with their paths below."""
+    """Write the report's files and return the leaderboard, and what changed, as text with their paths below.
+
+    Raises
+    ------
+    RequestError: if a folder is none of a run, or see :func:`leaderboard.report.write`.
+    """
     from leaderboard import report
 
+    for folder in folders:
+        if folder.is_dir() and not any((folder / name).exists() for name in ("plan.json", "records", "failures")):
+            raise RequestError(f"--out: expected the folder of a run, got {folder}, which holds no plan and no records")
     paths = report.write(folders, focus, to, html, baseline)
     texts = [_leaderboard(paths)]
     texts += [path.read_text(encoding="utf-8") for path in paths if path.name == "changes.md"]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 from bench import plan as planning
 from bench.cell import fail
+from bench.checkpoint import interval
 from bench.commands.prepare import check_jobs, prepare_pairs, say
 from bench.commands.slurm import Cluster
 from bench.errors import BenchError, NotPreparedError, RequestError, nearest
+from bench.files import home
 from bench.plan import Pair, Plan
 from bench.protocol import Protocol
 from bench.protocol_files import load
@@ -97,7 +101,8 @@ def run(request: Request, jobs: int | None, device: str, focus: str | None, clus
     found = scan(request.out)
     request.check_focus(focus, found)
     request.check_stages()
-    _check_writable(request.out)
+    _check_writable("--out", request.out)
+    interval()
     with launching(request.out) if cluster else nullcontext():
         # In this order: a cell that ends in between is in the queue for us, and is not submitted twice.
         live = covered(request.out) if cluster else {}
@@ -119,11 +124,14 @@ def _planned(request: Request, found: Scan) -> Plan:
         plan = request.plan(found)
         prepared = not plan.todo
     except NotPreparedError:
+        _check_writable("BENCH_HOME", home())
         prepared = False
     if not prepared:
         mirror = request.mirror
         prepare_pairs(request.pairs, request.rules, mirror=mirror, download=False, workers=available_threads())
         plan = request.plan(found)
+    if any(link.stage.shared and not link.done for planned in plan.todo for link in planned.links):
+        _check_writable("BENCH_HOME", home())
     say(_summary(request, plan, found))
     tasks = list(dict.fromkeys(task.id for _, task, _ in request.pairs))
     planning.save(plan, request.out, {"methods": request.methods, "tasks": tasks, "seeds": request.seeds})
@@ -137,7 +145,7 @@ def _execute(request: Request, plan: Plan, found: Scan, jobs: int | None, device
     threads, device = available_threads(), _resolve(device)
     work = planning.jobs(plan, request.rules, request.out, device, found.records)
     count = jobs or (max(1, len(visible())) if device == "cuda" else threads)
-    executor = choose(min(count, len(work)), threads, request.out / "logs")
+    executor = choose(count, threads, request.out / "logs")  # not fewer for less work: it decides the threads of a job
     cells = {f"cell-{planned.cell.identity}": planned.cell for planned in plan.todo}
     attempts = {failure.identity: failure.attempts for failure in found.failures}
     try:
@@ -200,13 +208,13 @@ def _print_leaderboard(out: Path, focus: str | None) -> None:
     print(write_report([out], focus))
 
 
-def _check_writable(out: Path) -> None:
+def _check_writable(what: str, folder: Path) -> None:
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise RequestError(f"--out: expected a folder that can be written, got {out} ({error.strerror})") from error
+        raise RequestError(f"{what}: expected a folder that can be written, got {folder} ({error.strerror})") from error
 
 
 def _mend(out: Path, found: Scan) -> None:
@@ -221,8 +229,10 @@ def _mend(out: Path, found: Scan) -> None:
 
 
 def _set_aside(path: Path) -> Path:
-    kept = path.with_suffix(".damaged")
-    return path.replace(kept)
+    """Rename a file, or what is in its place, to the first name that is free."""
+    names = chain([path.stem], (f"{path.stem}-{number}" for number in count(2)))
+    kept = (path.with_name(f"{name}.damaged") for name in names)
+    return path.replace(next(place for place in kept if not os.path.lexists(place)))
 
 
 def _check_device(name: str, here: bool) -> None:

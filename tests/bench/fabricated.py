@@ -40,8 +40,9 @@ def done(out: Path, seconds: float = 0.0, **entry: Any) -> None:
     write(
         out,
         Record(
-            **entry, split_checksum="s", metric="roc_auc", higher_is_better=True, marks=False, scores={},
-            primary="best", chosen_step=1, seconds={"finetune": seconds}, shared_seconds={}, peak_memory_bytes=1,
+            **entry, split_checksum="s", metric="roc_auc", higher_is_better=True, marks=False,
+            scores={"best": {"test": {"roc_auc": 0.5}}}, primary="best",
+            chosen_step=1, seconds={"finetune": seconds}, shared_seconds={}, peak_memory_bytes=1,
             examples_per_second=1.0, settings={}, data={}, provenance={},
         ),
     )  # fmt: skip

@@ -52,6 +52,14 @@ def test_a_protocol_shows_defaults_and_overrides() -> None:
     assert "task moleculenet:esol\n  finetune.epochs = 25" in text
 
 
+def test_set_changes_every_value_that_a_protocol_shows() -> None:
+    text = describe(["small"], None, None, ["finetune.epochs=77"])
+    epochs = [line.split()[-1] for line in text.splitlines() if line.startswith("  finetune.epochs = ")]
+    assert len(epochs) > 1
+    assert set(epochs) == {"77"}
+    assert text.count("\n") == describe(["small"], None, None, []).count("\n")
+
+
 def test_set_changes_what_a_cell_would_use() -> None:
     text = describe(["small"], "cp", "esol", ["continued.steps=7"])
     rows = {line.split()[0]: line.split(maxsplit=2)[1:] for line in text.splitlines()[2:]}

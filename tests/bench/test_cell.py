@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -151,6 +153,51 @@ def test_the_peak_is_that_of_all_attempts(tmp_path: Path, monkeypatch: pytest.Mo
     (outcome,) = short.run(tmp_path, "tapweight")
     assert outcome.ok, outcome.traceback
     assert scan(tmp_path).records[0].peak_memory_bytes == 7000 * MIB
+
+
+@pytest.mark.parametrize("claimed", [{}, {"deaths": 0}], ids=["local", "array task"])
+@pytest.mark.parametrize("when", ["before", "while it trains"])
+def test_a_record_that_another_run_wrote_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, claimed: dict[str, int], when: str
+) -> None:
+    real, trained = FineTune.run, list[str]()
+
+    def run(self: FineTune, *rest: Any) -> Any:
+        trained.append("here")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(other)
+        return real(self, *rest)
+
+    job = short.jobs(tmp_path, "finetune")[-1]
+    assert short.run(tmp_path, "finetune")[0].ok
+    path = scan(tmp_path).files[scan(tmp_path).records[0].identity]
+    other = path.read_text().replace('"device": "', '"device": "other ')
+    path.write_text(other if when == "before" else "{}")  # damaged: no record
+    monkeypatch.setattr(FineTune, "run", run)
+    outcome = attempt(replace(job, payload={**job.payload, **claimed}), 1)
+    assert outcome.ok, outcome.traceback
+    assert trained == ([] if when == "before" else ["here"])
+    assert path.read_text() == other
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_two_local_runs_compute_a_cell_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, trained, ended = FineTune.run, list[str](), list[bool]()
+    job = short.jobs(tmp_path, "finetune")[-1]
+    other = Thread(target=lambda: ended.append(attempt(job, 1).ok))
+
+    def run(self: FineTune, *rest: Any) -> Any:
+        trained.append("here")
+        if not other.ident:
+            other.start()
+            other.join(0.5)
+        return real(self, *rest)
+
+    monkeypatch.setattr(FineTune, "run", run)
+    assert attempt(job, 1).ok
+    other.join()
+    assert (ended, trained) == ([True], ["here"])
+    assert len(scan(tmp_path).records) == 1
 
 
 def test_memory_is_measured_from_the_reset() -> None:

@@ -97,9 +97,10 @@ def test_the_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, _, run = train(tmp_path / "a")
     assert not (tmp_path / "a").exists()
     run.discard()  # nothing to delete is no error
-    monkeypatch.setenv("BENCH_CHECKPOINT_SECONDS", "soon")
-    with pytest.raises(RequestError, match="BENCH_CHECKPOINT_SECONDS: expected seconds, got 'soon'"):
-        CheckpointedRun(tmp_path / "a", lambda *_: None)
+    for text in ("soon", "", "nan", "-1"):
+        monkeypatch.setenv("BENCH_CHECKPOINT_SECONDS", text)
+        with pytest.raises(RequestError, match=f"BENCH_CHECKPOINT_SECONDS: expected seconds, got '{text}'"):
+            CheckpointedRun(tmp_path / "a", lambda *_: None)
 
 
 def test_asked_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,6 +146,52 @@ def test_a_damaged_checkpoint_restarts_the_stage(
     assert run.examples == 10 * STEPS
     assert torch.equal(weight, train(tmp_path / "whole")[0])
     assert f"{path} is damaged" in capsys.readouterr().err
+
+
+def _without_part(content: dict[str, Any]) -> None:
+    del content["parts"]["optimiser"]
+
+
+def _without_step(content: dict[str, Any]) -> None:
+    del content["step"]
+
+
+def _other_sizes(content: dict[str, Any]) -> None:
+    content["parts"]["optimiser"]["param_groups"] = []
+
+
+def _no_state(content: dict[str, Any]) -> None:
+    content["parts"]["optimiser"] = 3
+
+
+@pytest.mark.parametrize("change", [_without_part, _without_step, _other_sizes, _no_state])
+def test_a_sound_archive_of_other_content_restarts_the_stage(
+    tmp_path: Path, change: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The model is read before the optimiser is found to be unusable: it starts as it was, not where it stopped."""
+    path = tmp_path / "a.checkpoint"
+    train(path, stop_before=4)
+    content = torch.load(path, weights_only=True)
+    change(content)
+    torch.save(content, path)
+    weight, taken, run = train(path)
+    assert taken == list(range(STEPS))
+    assert run.examples == 10 * STEPS
+    assert torch.equal(weight, train(tmp_path / "whole")[0])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"warning: the stage starts again: {path} is damaged (")
+
+
+def test_memory_that_runs_out_says_nothing_of_the_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    train(tmp_path / "a", stop_before=4)
+    with monkeypatch.context() as during:
+        during.setattr(torch.optim.AdamW, "load_state_dict", full)
+        with pytest.raises(torch.OutOfMemoryError):
+            train(tmp_path / "a")
+    assert train(tmp_path / "a")[1] == [4, 5, 6]
 
 
 def test_a_full_disk_says_so_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:

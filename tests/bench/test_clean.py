@@ -49,6 +49,24 @@ def test_artifacts_go_only_when_asked_for(out: Path, tmp_path: Path, monkeypatch
     assert (home / "tables" / "t" / "table.npz").exists()
 
 
+def test_artifacts_that_somebody_trains_are_left_alone(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    monkeypatch.setenv("BENCH_HOME", str(home))
+    (home / "artifacts").mkdir(parents=True)
+    (home / "artifacts" / "start-1.checkpoint").write_bytes(b"01234")
+    claim(home, "start-1", "n1 4711", beat=20.0)
+    for folder in (None, out):
+        with pytest.raises(RequestError, match="--artifacts: start-1 is being trained by n1 4711 on n1; stop that run"):
+            free(folder, artifacts=True)
+    assert (home / "artifacts" / "start-1.checkpoint").exists()
+    assert (out / "checkpoints" / "a" / "x").exists()
+    claim(home, "start-1", "n1 4711", beat=301.0)  # dead
+    claim(home, "start-2", "n1 4711", state="free")
+    assert free(None, artifacts=True) == "freed 5 bytes"
+
+
 def test_a_run_that_is_alive_is_left_alone(out: Path) -> None:
     now = time.time()
     content = {"what": "cp demo:rings seed 0", "step": 1, "steps": 2, "since": now, "updated": now}

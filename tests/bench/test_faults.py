@@ -199,7 +199,7 @@ def test_an_exception_in_mid_stage_goes_on_and_a_truncated_checkpoint_restarts_t
     monkeypatch.setattr(work, "_reporter", reporter)
     during = {"fails"}
     assert not short.run(tmp_path, "tapweight")[0].ok
-    (path,) = (tmp_path / "checkpoints").iterdir()
+    (path,) = (tmp_path / "checkpoints").glob("*.checkpoint")
     assert path.name.endswith("-1-tri-level.checkpoint")
     content = path.read_bytes()
     path.write_bytes(content[: int(kept * len(content))])

@@ -89,3 +89,12 @@ def test_home_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert home() == tmp_path
     monkeypatch.setenv("BENCH_HOME", "")
     assert home().name == "bench-reweighting"
+
+
+@pytest.mark.parametrize("name", ["~/x", "~"])
+def test_a_quoted_tilde_is_the_home_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("BENCH_HOME", name)
+    assert home() == tmp_path / name[2:]
+    monkeypatch.setenv("BENCH_HOME", "~no-such-user/x")
+    assert home() == Path("~no-such-user/x")

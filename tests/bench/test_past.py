@@ -13,7 +13,8 @@ def record(
 ) -> Record:
     return Record(
         identity=f"{method}{task}{seconds}", method=method, task=task, backbone="b", seed=0, protocol="p",
-        split_checksum="s", metric="m", higher_is_better=True, marks=False, scores={}, primary="best", chosen_step=1,
+        split_checksum="s", metric="m", higher_is_better=True, marks=False,
+        scores={"best": {"test": {"m": 0.5}}}, primary="best", chosen_step=1,
         seconds={"finetune": seconds - 1, "score": 1.0}, shared_seconds=shared, peak_memory_bytes=int(memory * GB),
         examples_per_second=1.0, settings={}, data={}, provenance={"device": device},
     )  # fmt: skip

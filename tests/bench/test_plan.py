@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,15 +38,23 @@ def make(rules: Protocol, found: Scan | None = None, methods: str = "cp,finetune
 
 def record(plan: Plan, number: int, seconds: float) -> Record:
     return Record(
-        **plan.cells[number].cell.model_dump(), metric="roc_auc", higher_is_better=True, marks=False, scores={},
-        primary="best", chosen_step=1, seconds={"finetune": seconds / 2, "score": seconds / 2}, shared_seconds={},
+        **plan.cells[number].cell.model_dump(), metric="roc_auc", higher_is_better=True, marks=False,
+        scores={"best": {"test": {"roc_auc": 0.5}}}, primary="best",
+        chosen_step=1, seconds={"finetune": seconds / 2, "score": seconds / 2}, shared_seconds={},
         peak_memory_bytes=1, examples_per_second=1.0, settings={}, data={}, provenance={},
     )  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("text", "seeds"),
-    [("0-4", [0, 1, 2, 3, 4]), ("7", [7]), ("3-3", [3]), ("0,2,5", [0, 2, 5]), ("4, 0-1 ,0", [4, 0, 1])],
+    [
+        ("4294967295", [2**32 - 1]),
+        ("0-4", [0, 1, 2, 3, 4]),
+        ("7", [7]),
+        ("3-3", [3]),
+        ("0,2,5", [0, 2, 5]),
+        ("4, 0-1 ,0", [4, 0, 1]),
+    ],
 )
 def test_seeds(text: str, seeds: list[int]) -> None:
     assert planning.parse_seeds(text) == seeds
@@ -55,6 +64,13 @@ def test_seeds(text: str, seeds: list[int]) -> None:
 def test_what_is_no_range_of_seeds(text: str) -> None:
     with pytest.raises(RequestError, match=r"^--seeds: expected seeds such as 0-4 or 0,2,5, got "):
         planning.parse_seeds(text)
+
+
+@pytest.mark.parametrize("text", ["4294967296", "0-4294967296", "0-10000", "0-9999,10000", "1-4294967295"])
+def test_too_many_seeds_are_refused_before_they_are_counted_out(text: str) -> None:
+    with pytest.raises(RequestError, match=r"^--seeds: expected (seeds up to 4294967295|at most 10000 seeds), got "):
+        planning.parse_seeds(text)
+    assert len(planning.parse_seeds("0-9999")) == 10_000
 
 
 def test_methods_keep_their_order_and_lose_repeats() -> None:
@@ -171,9 +187,45 @@ def test_identities_depend_on_what_matters_alone(rules: Protocol) -> None:
     assert identity(start__steps="3") != base
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "3", '{"cells": []}', '{"cells": 3}'])
+@pytest.mark.parametrize("content", ["{", "[]", "3", '{"cells": []}', '{"cells": 3}', "[" * 100_000])
 def test_a_damaged_file_is_not_read(tmp_path: Path, content: str) -> None:
     (tmp_path / "plan.json").write_text(content)
+    with pytest.raises(ValueError):
+        planning.read(tmp_path)
+
+
+ENTRY = {"protocol": "p", "method": "m", "task": "t", "backbone": "b", "seed": 0, "identity": "i", "control_of": None}
+SOUND = {
+    "cells": [ENTRY], "methods": ["m"], "tasks": ["t"], "seeds": [0],
+    "skipped": [{"method": "m", "task": "t", "reason": "r"}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cells": [ENTRY | {"method": ["x"]}]},
+        {"cells": [ENTRY | {"task": 5}]},
+        {"cells": [ENTRY | {"seed": "0"}]},
+        {"cells": [ENTRY | {"identity": None}]},
+        {"cells": [ENTRY | {"control_of": ["x"]}]},
+        {"methods": [["m"]]},
+        {"tasks": [None]},
+        {"seeds": [[1]]},
+        {"skipped": [{"method": "m", "task": {}, "reason": "r"}]},
+    ],
+)
+def test_entries_of_other_types_are_damage(tmp_path: Path, change: dict[str, Any]) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(SOUND))
+    assert planning.read(tmp_path) == SOUND
+    path.write_text(json.dumps(SOUND | change))
+    with pytest.raises(ValueError, match="of another shape"):
+        planning.read(tmp_path)
+
+
+def test_a_folder_in_its_place_is_damage(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").mkdir()
     with pytest.raises(ValueError):
         planning.read(tmp_path)
 

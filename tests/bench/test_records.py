@@ -40,6 +40,28 @@ def test_nan_never_enters_a_record(tmp_path: Path, value: float) -> None:
     assert not list(tmp_path.rglob("*.json"))
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"scores": {}}, "no test roc_auc of the primary read-out 'best-val'"),
+        ({"scores": {"best-val": {"test": {}}}}, "no test roc_auc"),
+        ({"scores": {"best-val": {"val": {"roc_auc": 0.5}}}}, "no test roc_auc"),
+        ({"primary": "nope"}, "no test roc_auc of the primary read-out 'nope'"),
+        ({"metric": "rmse"}, "no test rmse"),
+        ({"scores": {"best-val": {"test": {"roc_auc": -1e200}}}}, "-1e+200 is too large for a test roc_auc"),
+    ],
+)
+def test_a_record_without_the_score_that_tables_show_is_damage(
+    tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    path = write(tmp_path, record("cp", "demo:rings", 0, 0.7))
+    change(path, **changes)
+    assert scan(tmp_path).damaged == [path]
+    with pytest.raises(records.DamagedError) as error:
+        records.read(path)
+    assert reason in error.value.reason
+
+
 def test_nan_in_a_file_is_damage(tmp_path: Path) -> None:
     path = write(tmp_path, record("cp", "demo:rings", 0, 0.75))
     path.write_text(path.read_text().replace("0.75", "NaN"))

@@ -65,6 +65,16 @@ def test_several_folders_need_to_and_leave_the_folders_alone(folder: Path, tmp_p
     assert f"wrote {to / 'page' / 'index.html'}" in result.out
 
 
+def test_a_folder_that_is_none_of_a_run_is_left_alone(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "notes.md").write_text("mine")
+    for words in (["--out", other], ["--out", folder, "--out", other, "--to", tmp_path / "to"]):
+        refused(bench("report", *words), 2, f"--out: expected the folder of a run, got {other}, which holds no plan")
+    assert [path.name for path in other.iterdir()] == ["notes.md"]
+    assert not (tmp_path / "to").exists()
+
+
 def test_to_that_cannot_be_written(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     result = bench("report", "--out", folder, "--to", tmp_path / "file")

@@ -238,6 +238,59 @@ def test_a_truncated_record_is_kept_and_its_cell_runs_again(tmp_path: Path) -> N
     assert json.loads(path.read_text())["scores"] == whole["scores"]
 
 
+def test_a_record_without_its_score_runs_again_and_each_is_kept(tmp_path: Path) -> None:
+    run(tmp_path)
+    (path,) = (tmp_path / "records").glob("*/*/*.json")
+    whole = json.loads(path.read_text())
+    for changed in ({"scores": {}}, {"primary": "nope"}):
+        path.write_text(json.dumps(whole | changed))
+        planned = bench("plan", "--methods", "finetune", "--tasks", "demo:rings", "--seeds", "0", "--protocol", "smoke",
+                        *SMALL, "--out", tmp_path)  # fmt: skip
+        assert "0 done + 1 to run" in planned.out
+        shown = bench("status", "--out", tmp_path).out
+        assert "0 done" in shown
+        assert f"damaged: {path}" in shown
+        result = run(tmp_path)
+        assert result.code == 0
+        assert f"warning: {path} is damaged" in result.err
+        assert json.loads(path.read_text())["scores"] == whole["scores"]
+    first, second = path.with_suffix(".damaged"), path.with_name(f"{path.stem}-2.damaged")
+    assert json.loads(first.read_text())["scores"] == {}
+    assert json.loads(second.read_text())["primary"] == "nope"
+
+
+def test_folders_in_place_of_files_do_not_stop_a_run(tmp_path: Path) -> None:
+    run(tmp_path)
+    (record,) = (tmp_path / "records").glob("*/*/*.json")
+    for path in (record, tmp_path / "plan.json"):
+        path.unlink()
+        (path / "inside").mkdir(parents=True)
+        path.with_suffix(".damaged").write_text("kept before")
+    result = run(tmp_path)
+    assert result.code == 0
+    for path in (record, tmp_path / "plan.json"):
+        assert path.is_file()
+        assert path.with_suffix(".damaged").read_text() == "kept before"
+        assert (path.with_name(f"{path.stem}-2.damaged") / "inside").is_dir()
+
+
+def test_the_cache_must_be_writable_only_for_what_is_written_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path)  # prepares, and trains the start
+    real, checked = command._check_writable, list[str]()
+
+    def check(what: str, folder: Path) -> None:
+        checked.append(what)
+        real(what, folder)
+
+    monkeypatch.setattr(command, "_check_writable", check)
+    assert run(tmp_path, "--seeds", "1").code == 0
+    assert checked == ["--out"]
+    assert run(tmp_path, "--set", "start.steps=5").code == 0
+    assert checked == ["--out", "--out", "BENCH_HOME"]
+
+
 def test_the_plan_is_the_union_with_the_newest_identities(tmp_path: Path) -> None:
     run(tmp_path)
     run(tmp_path, "--set", "finetune.epochs=2")
@@ -251,7 +304,14 @@ def test_the_plan_is_the_union_with_the_newest_identities(tmp_path: Path) -> Non
     assert len(scan(tmp_path).records) == 3
 
 
-@pytest.mark.parametrize("content", ['{"cells": [', "[]", '{"cells": [{}]}', "null"])
+# Lists where a plan has names.
+SHAPED = json.dumps({
+    "cells": [{"protocol": "p", "method": ["x"], "task": 5, "backbone": "b", "seed": 0, "identity": "i"}],
+    "methods": ["x"], "tasks": ["t"], "seeds": [[1]], "skipped": [],
+})  # fmt: skip
+
+
+@pytest.mark.parametrize("content", ['{"cells": [', "[]", '{"cells": [{}]}', "null", SHAPED])
 def test_a_damaged_plan_is_kept_and_written_anew(tmp_path: Path, content: str) -> None:
     run(tmp_path)
     whole = (tmp_path / "plan.json").read_text()
@@ -268,6 +328,8 @@ def test_plan_starts_nothing_and_writes_nothing(tmp_path: Path, bench_home: Path
     before = tree(tmp_path), tree(bench_home)
     words = ["--tasks", "demo:rings", "--protocol", "smoke", "--out", tmp_path / "run", "--seeds", "7-9"]
     result = bench("plan", "--methods", "finetune,cp", *words, *SMALL)
+    # What `run` needs of a mirror is nothing to a plan, but its words are.
+    assert bench("plan", "--methods", "finetune,cp", *words, *SMALL, "--mirror", tmp_path / "absent") == result
     assert result.code == 0
     assert result.err == ""
     assert "cells: 6 = 1 done + 5 to run" in result.out

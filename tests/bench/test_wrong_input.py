@@ -63,6 +63,11 @@ def test_unknown_names(tmp_path: Path, words: dict[str, str], parts: list[str]) 
         ),
         (["--set", "finetune.optimiser.lr=.inf"], ["--set: finetune.optimiser.lr:", "finite", "got inf"]),
         (["--set", "finetune.optimiser.lr=[1"], ["--set: expected a YAML value for finetune.optimiser.lr, got '[1'"]),
+        (["--set", "finetune.optimiser.lr=inf"], ["--set: finetune.optimiser.lr:", "finite", "got 'inf'"]),
+        (["--set", "finetune.optimiser.lr=1e400"], ["--set: finetune.optimiser.lr:", "finite", "got '1e400'"]),
+        (["--set", "finetune.epochs=2024-13-45"], ["for finetune.epochs, got '2024-13-45': month must be in 1..12"]),
+        (["--set", "finetune.epochs=0b_"], ["--set: expected a YAML value for finetune.epochs, got '0b_'"]),
+        (["--set", "finetune.epochs=" + "[" * 3000], ["--set: expected a YAML value for finetune.epochs", "brackets"]),
         (["--set", "corpus.clusters=[2, 3]"], ["--set: corpus.clusters"]),
         (
             ["--set", "corpus.clusters=[2, 3, 3]"],
@@ -77,6 +82,9 @@ def test_unknown_names(tmp_path: Path, words: dict[str, str], parts: list[str]) 
         (["--seeds", "-1"], ["--seeds", "got '-1'"]),
         (["--seeds", "1,"], ["--seeds", "got '1,'"]),
         (["--seeds", "²"], ["--seeds", "got '²'"]),
+        (["--seeds", "1" * 5000], ["--seeds: expected seeds up to 4294967295, got '1111"]),
+        (["--seeds", "0-9999999999"], ["--seeds: expected seeds up to 4294967295, got '0-9999999999'"]),
+        (["--seeds", "0-20000000"], ["--seeds: expected at most 10000 seeds, got '0-20000000'"]),
         (["--jobs", "0"], ["--jobs: expected at least 1, got 0"]),
         (["--device", "gpu"], ["--device: 'gpu'", "known: auto, cpu, cuda"]),
         (["--retry", "all"], ["--retry: expected 'failed', got 'all'"]),
@@ -110,11 +118,21 @@ def test_a_null_control_cannot_be_the_focus(tmp_path: Path) -> None:
         (["show", "protocol", "smal"], 2, ["protocol: 'smal'", "did you mean small"]),
         (["show", "thing", "small"], 2, ["method|task|suite|protocol", "'thing small'"]),
         (["show", "small", "--method", "cp"], 2, ["both --method and --task"]),
+        (["show", "small", "--backbone", "gin"], 2, ["--backbone goes with --method and --task"]),
+        (
+            ["slurm", "show", "a100", "--slurm-set", "partition=2024-13-45"],
+            2,
+            ["--slurm-set", "partition, got '2024-13"],
+        ),
         (["show", "small", "--method", "cp", "--task", "bacee"], 2, ["task: 'bacee'", "did you mean bace"]),
         (["show", "cp", "--task", "bace"], 2, ["--task", "go with a protocol", "method 'cp'"]),
         (["prepare", "--tasks", "demo", "--jobs", "0"], 2, ["--jobs: expected at least 1, got 0"]),
         (["prepare", "--tasks", "demmo"], 2, ["task: 'demmo'", "did you mean demo"]),
         (["clean"], 2, ["--out FOLDER, --artifacts or both"]),
+        (["clean", "--out", ""], 2, ["'--out': expected a path, got ''"]),
+        (["report", "--out", ""], 2, ["'--out': expected a path, got ''"]),
+        (["report", "--out", "/tmp", "--to", ""], 2, ["'--to': expected a path, got ''"]),
+        (["run", "--methods", "cp", "--tasks", "demo", "--out", ""], 2, ["'--out': expected a path, got ''"]),
         (["status", "--out", "/nowhere"], 2, ["--out: expected the folder of a run, got /nowhere"]),
         (["report", "--out", "/nowhere"], 2, ["/nowhere"]),
         (["clean", "--out", "/nowhere"], 2, ["--out: expected the folder of a run, got /nowhere"]),
@@ -129,6 +147,13 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     refused(run(tmp_path / "file"), 2, "--out: expected a folder that can be written", str(tmp_path / "file"))
     refused(run(tmp_path / "file" / "run"), 2, "--out: expected a folder that can be written")
+
+
+@pytest.mark.parametrize("text", ["abc", "", "nan", "-1"])
+def test_a_wrong_interval_of_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("BENCH_CHECKPOINT_SECONDS", text)
+    refused(run(tmp_path), 2, f"BENCH_CHECKPOINT_SECONDS: expected seconds, got '{text}'")
+    assert not (tmp_path / "plan.json").exists()
 
 
 def test_records_of_another_format(tmp_path: Path) -> None:
@@ -217,7 +242,9 @@ def test_a_cache_that_cannot_be_written(tiny: Tiny) -> None:
     tiny.write(ROWS)
     (tiny.folder / "file").write_text("")
     os.environ["BENCH_HOME"] = str(tiny.folder / "file" / "home")  # the fixture puts it back
-    tiny.refused(2, "Not a directory", str(tiny.folder / "file"))
+    tiny.refused(2, "BENCH_HOME: expected a folder that can be written", "(Not a directory)", str(tiny.folder / "file"))
+    os.environ["BENCH_HOME"] = str(tiny.folder / "file")
+    tiny.refused(2, "BENCH_HOME: expected a folder that can be written", "(File exists)")
 
 
 def test_an_invalid_suite(tiny: Tiny) -> None:

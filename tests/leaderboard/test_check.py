@@ -89,9 +89,9 @@ def test_two_records_of_one_cell_unless_the_plan_chooses(folder: Path) -> None:
         ({"higher_is_better": False}, "metric", "higher_is_better is False here, True in 7 records"),
         ({"paired": True}, "metric", "paired is True here, False in 7 records"),
         ({"marks": False}, "protocol", "small: marks is False here, True in 7 records"),
-        ({"primary": "absent"}, "score", "no test roc_auc of the primary read-out 'absent'"),
-        ({"scores": {"best-val": {"val": {"roc_auc": 0.5}}}}, "score", "no test roc_auc"),
-        ({"scores": {"best-val": {"test": {"roc_auc": 1e200}}}}, "score", "1e+200 is too large for a test roc_auc"),
+        ({"primary": "absent"}, "damaged", "no test roc_auc of the primary read-out 'absent'"),
+        ({"scores": {"best-val": {"val": {"roc_auc": 0.5}}}}, "damaged", "no test roc_auc"),
+        ({"scores": {"best-val": {"test": {"roc_auc": 1e200}}}}, "damaged", "1e+200 is too large for a test roc_auc"),
     ],
 )
 def test_one_record_that_differs(folder: Path, values: dict[str, Any], kind: str, text: str) -> None:
@@ -102,7 +102,7 @@ def test_one_record_that_differs(folder: Path, values: dict[str, Any], kind: str
     assert problem.files == (path,)
     assert text in problem.message
     assert not check([folder]).sound
-    if kind != "score":
+    if kind != "damaged":
         assert str(file(folder, seed=0)) in problem.message  # one of those that it differs from
 
 

@@ -35,8 +35,7 @@ def test_no_interval_below_four_seeds(tmp_path: Path, seeds: int) -> None:
     assert view(report)["boards"][0]["suites"][0]["bootstrap"] == [NONE]
     assert "with 95 %" not in error_removed.describe(report.boards[0], "moleculenet")
     (one,) = versus([tmp_path], "tapweight", "cp")
-    assert one.together[0].comparison.improvement.interval is not None
-    assert (one.together[0].comparison.improvement.low, one.together[0].comparison.improvement.high) == (0, 1)
+    assert one.together[0].comparison.improvement.interval is None
 
 
 def test_one_side_with_few_seeds_is_enough_to_have_none(tmp_path: Path) -> None:

@@ -69,9 +69,13 @@ def test_protocols_may_differ_in_split(tmp_path: Path) -> None:
 
 def test_a_score_that_is_no_number_counts_as_damage(tmp_path: Path) -> None:
     good = record("cp", "demo:a", 0, 0.8)
-    save(tmp_path, [good, record("cp", "demo:a", 1, 0.8, primary="absent")])
-    (path,) = tmp_path.glob("records/cp/demo-a/seed-0-*.json")
-    path.write_text(path.read_text().replace('"roc_auc": 0.8', '"roc_auc": NaN'))
+    save(tmp_path, [good, record("cp", "demo:a", 1, 0.8)])
+    for seed, before, after in (
+        (0, '"roc_auc": 0.8', '"roc_auc": NaN'),
+        (1, '"primary": "best-val"', '"primary": "absent"'),
+    ):
+        (path,) = tmp_path.glob(f"records/cp/demo-a/seed-{seed}-*.json")
+        path.write_text(path.read_text().replace(before, after))
     found = read_folders([tmp_path])
     assert not found.slots
     assert len(found.damaged) == 2

@@ -5,6 +5,7 @@ This module is also the program of the contenders: ``python -m tests.slurm.test_
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -71,6 +72,27 @@ def test_a_released_claim_counts_no_death_but_keeps_those_before(tmp_path: Path)
     claim = second.take("x")
     assert claim
     assert claim.deaths == 0
+
+
+def full_disk(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_keeps_nobody_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = Claims(tmp_path, "a"), Claims(tmp_path, "b")
+    with monkeypatch.context() as during:
+        during.setattr(json, "dump", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            first.take("x")
+    assert list(tmp_path.iterdir()) == []
+    claim = second.take("x")
+    assert claim
+    with monkeypatch.context() as during:
+        during.setattr(claims, "write_json", full_disk)
+        second.release(claim)
+    assert holders(tmp_path) == {}
+    assert first.take("x")
+    assert second.take("x") is None
 
 
 @pytest.mark.parametrize(("asked", "deaths"), [(False, 1), (True, 0)])

@@ -6,6 +6,7 @@ This module is also the program of each: ``python -m tests.slurm.test_exclusive 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -15,9 +16,11 @@ from pathlib import Path
 import pytest
 
 from slurm import claims, interruption
+from slurm import exclusive as exclusive_module
 from slurm.claims import holders
 from slurm.exclusive import exclusive
 from tests.conftest import ROOT
+from tests.slurm.test_claims import far, silent
 from tests.slurm.test_processes import until
 
 
@@ -84,6 +87,22 @@ def test_asked_to_stop_while_it_waits(tmp_path: Path, monkeypatch: pytest.Monkey
             exclusive(tmp_path, "thing", lambda: False),
         ):
             pytest.fail("two at once")
+
+
+def test_it_says_once_for_whom_it_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(exclusive_module, "WAIT_SECONDS", 0.01)
+    assert claims.Claims(tmp_path, "slurm 7_1").take("thing")
+    silent(far(tmp_path, "thing"), 40)
+    looks = iter([False] * 6)
+    with exclusive(tmp_path, "thing", lambda: next(looks, True)) as mine:
+        assert not mine
+    said = "waiting: thing is being made by slurm 7_1 on far, last sign of life 4[01] s ago\n"
+    assert re.fullmatch(said, capsys.readouterr().err)
+    with exclusive(tmp_path, "other", lambda: False) as mine:
+        assert mine
+    assert capsys.readouterr().err == ""
 
 
 if __name__ == "__main__":

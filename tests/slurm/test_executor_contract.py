@@ -148,10 +148,10 @@ def test_choose() -> None:
     assert alone.threads == 8
     several = choose(3, 8)
     assert isinstance(several, LocalProcesses)
-    assert (several.workers, several.threads) == (3, 2)
+    assert (several.workers, several.threads, several.all_threads) == (3, 2, 8)
     crowded = choose(4, 2)
     assert isinstance(crowded, LocalProcesses)
-    assert crowded.threads == 1
+    assert (crowded.threads, crowded.all_threads) == (1, 2)
     with pytest.raises(RequestError, match="jobs: expected at least 1, got 0"):
         choose(0, 8)
 

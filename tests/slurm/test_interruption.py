@@ -122,21 +122,22 @@ def test_a_cell_goes_on_where_it_was_interrupted(
 
 
 @pytest.mark.slow
-def test_a_local_run_that_is_ended_saves_its_cells(tmp_path: Path, reference: Record) -> None:
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_a_local_run_that_is_ended_saves_its_cells(tmp_path: Path, reference: Record, at_once: int) -> None:
     out = tmp_path / "out"
     long = [item.replace("finetune.epochs=2", "finetune.epochs=400") for item in short.ASSIGNMENTS]
     command = [sys.executable, "-m", "bench", "run", "--methods", "tapweight", "--tasks", "demo:rings"]
-    command += ["--protocol", "smoke", "--device", "cpu", "--out", str(out), "--seeds", "0-1", "--jobs", "2"]
+    command += ["--protocol", "smoke", "--device", "cpu", "--out", str(out), "--seeds", "0-1", "--jobs", str(at_once)]
     command += [word for item in long for word in ("--set", item)]
     environment = os.environ | {"BENCH_CHECKPOINT_SECONDS": "100000"}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, text=True, stderr=subprocess.PIPE)
 
-    def both_tune() -> bool:
+    def all_tune() -> bool:
         assert process.poll() is None, process.communicate()
-        return sum("finetune" in path.read_text() for path in out.glob("progress/*.json")) == 2
+        return sum("finetune" in path.read_text() for path in out.glob("progress/*.json")) == at_once
 
     try:
-        until(both_tune, "two cells in fine-tuning")
+        until(all_tune, "the cells in fine-tuning")
         process.terminate()
         err = process.communicate(timeout=30)[1]
     finally:
@@ -144,5 +145,5 @@ def test_a_local_run_that_is_ended_saves_its_cells(tmp_path: Path, reference: Re
     assert process.returncode == 130
     assert "error: interrupted; the same command goes on from the last checkpoints" in err
     assert "Traceback" not in err
-    assert len(list((out / "checkpoints").glob("*-finetune.checkpoint"))) == 2
+    assert len(list((out / "checkpoints").glob("*-finetune.checkpoint"))) == at_once
     assert not scan(out).failures

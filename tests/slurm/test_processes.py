@@ -121,7 +121,7 @@ def test_two_workers_share_many_jobs(tmp_path: Path) -> None:
     assert all(gone(pid) for pid in workers)
 
 
-def test_threads_are_decided_when_a_job_starts(tmp_path: Path) -> None:
+def test_a_job_has_as_many_threads_whatever_else_runs(tmp_path: Path) -> None:
     def alone(name: str, needs: tuple[str, ...] = ()) -> Job:
         return Job(name, name, "tests.slurm.jobs:note", {"name": name, "folder": str(tmp_path)}, needs, alone=True)
 
@@ -134,11 +134,29 @@ def test_threads_are_decided_when_a_job_starts(tmp_path: Path) -> None:
         alone("last", needs=("crowded", "cell")),
         job("env", "environment", needs=("last",), folder=folder),
     ]
-    assert all(outcome.ok for outcome in outcomes(LocalProcesses(2, 3), jobs).values())
+    assert all(outcome.ok for outcome in outcomes(LocalProcesses(2, 3, all_threads=7), jobs).values())
     threads = {name: (tmp_path / name).read_text().split()[1] for name in ("stage", "crowded", "cell", "last")}
-    assert threads == {"stage": "6", "crowded": "3", "cell": "3", "last": "6"}
-    assert (tmp_path / "env").read_text() == "6 6 False"
+    assert threads == {"stage": "7", "crowded": "7", "cell": "3", "last": "7"}
+    assert (tmp_path / "env").read_text() == "7 7 False"  # numerical libraries take no more either
     assert dict(os.environ) == before
+
+
+def test_nothing_runs_beside_a_job_that_is_alone(tmp_path: Path) -> None:
+    payload = {"folder": str(tmp_path), "name": "x"}
+    jobs = [
+        Job(name, name, "tests.slurm.jobs:note", payload, alone=name in ("first", "second"))
+        for name in ("a", "first", "b", "second", "c", "d")
+    ]
+    events: list[tuple[str, str]] = []
+    for outcome in LocalProcesses(3, 1).run(jobs, started=lambda job: events.append(("start", job.id))):
+        events.append(("end", outcome.job.id))
+    running: set[str] = set()
+    for what, name in events:
+        running ^= {name}
+        if what == "start" and running & {"first", "second"}:
+            assert len(running) == 1
+    assert len(events) == 2 * len(jobs)
+    assert events[:3] == [("start", "a"), ("end", "a"), ("start", "first")]
 
 
 def test_what_a_job_prints_is_in_its_log(
@@ -179,6 +197,7 @@ import signal, sys
 from slurm.executor import Job, Outcome
 from slurm.processes import LocalProcesses
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it
 payloads = [{"folder": sys.argv[1], "name": name, "until": "never"} for name in "ab"]
 jobs = [Job(payload["name"], "x", "tests.slurm.jobs:wait_for", payload) for payload in payloads]
 for outcome in LocalProcesses(2, 1).run(jobs):
@@ -190,6 +209,7 @@ WAYS = {
     "kill": lambda parent: parent.kill(),
     "terminate": lambda parent: parent.terminate(),
     "Ctrl-C": lambda parent: os.killpg(parent.pid, signal.SIGINT),  # as a terminal does: to every process of the group
+    "hang up": lambda parent: os.killpg(parent.pid, signal.SIGHUP),  # the terminal was closed
 }
 
 
@@ -208,6 +228,24 @@ def test_jobs_save_their_state_however_the_run_ends(tmp_path: Path, way: str) ->
         parent.kill()
         parent.wait()
     until(lambda: all(gone(int((tmp_path / name).read_text())) for name in "ab"), "the end of the workers")
+
+
+def test_nohup_lets_a_run_go_on(tmp_path: Path) -> None:
+    script = PARENT.replace("signal.SIGHUP, signal.SIG_DFL", "signal.SIGHUP, signal.SIG_IGN").replace("never", "go")
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        until(lambda: len(process_ids(tmp_path)) == 2, "both jobs running")
+        os.killpg(parent.pid, signal.SIGHUP)
+        (tmp_path / "go").touch()
+        out = parent.communicate(timeout=30)[0]
+    finally:
+        parent.kill()
+        parent.wait()
+    assert parent.returncode == 0
+    assert out.count("ok=True") == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR2, signal.SIGTERM])
@@ -261,7 +299,7 @@ def test_workers_do_not_outlive_the_parent(tmp_path: Path, way: str) -> None:
     assert (out == "") == (way != "crash")
     if way == "crash":
         assert "ZeroDivisionError" in err
-    if way in ("Ctrl-C", "terminate"):
+    if way in ("Ctrl-C", "terminate", "hang up"):
         assert err.count("KeyboardInterrupt") == 1  # the parent's own, and nothing from the workers
     if way != "kill":
         assert all(gone(pid) for pid in workers)  # ended, and waited for

@@ -7,16 +7,18 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.errors import RequestError
-from slurm import outcomes
+from slurm import outcomes, station
 from slurm.executor import Job
 from slurm.groups import make
 from slurm.launch import Launcher
 from slurm.outcomes import Ended
 from slurm.profile import Profile, load
+from slurm.station import Station
 from slurm.submission import Submission, covered, launching
 from tests.slurm.fake import FakeSlurm, option
 
@@ -67,6 +69,24 @@ def test_arrays_go_out_in_order_with_their_dependencies(fake: FakeSlurm, tmp_pat
     assert option(cell, "dependency") == "afterok:100"
     assert option(cell, "kill-on-invalid-dep") == "yes"
     assert Submission.all(tmp_path / "run") == [submission]
+
+
+def test_threads_do_not_depend_on_how_many_cells_are_left(
+    fake: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = load("cpu", ["pack=2", "cpus=4", "workers=3", "local_disks=[]"])
+    threads = []
+    real = station.Station
+
+    def noted(*arguments: Any) -> Station:
+        made = real(*arguments)
+        threads.append((made.group, made.pack, made.threads))
+        return made
+
+    monkeypatch.setattr(station, "Station", noted)
+    submit(tmp_path / "all", JOBS, profile)
+    submit(tmp_path / "left", JOBS[:2], profile)
+    assert threads == [("start-1", 1, 4), ("cell", 2, 2), ("start-1", 1, 4), ("cell", 1, 2)]
 
 
 def test_the_script(fake: FakeSlurm, tmp_path: Path) -> None:
