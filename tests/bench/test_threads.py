@@ -52,7 +52,7 @@ def test_they_stay_as_they_began(tmp_path: Path, bench_home: Path, seen: list[tu
     assert [one.ok for one in run(tmp_path, 1)] == [True]
     assert seen == [("start", 2), ("start", 2), ("finetune", 4), ("finetune", 4)]
     assert not list((tmp_path / "checkpoints").iterdir())
-    assert not list((bench_home / "artifacts").glob("*.threads"))
+    assert not list((bench_home / "artifacts").glob("start-*.threads"))
 
 
 @pytest.mark.parametrize("content", ['{"threads": 9}', '{"threads": 0}', "{", "[]"])
