@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from bench.errors import RequestError
 from bench.records import Cell, DamagedError, Failure, OtherFormatError, Record, read, read_failure
-from leaderboard.grid import ALIKE, Plan, cell_key, distinct, has_score, read_plan, replaced, split_key, united
+from leaderboard.grid import ALIKE, Plan, cell_key, distinct, read_plan, replaced, split_key, united
 from leaderboard.settings import odd_ones
 from leaderboard.tables.words import one_line
 
@@ -86,10 +86,9 @@ def check(folders: Sequence[Path]) -> Checked:
     files = _once(files)
     planned = united(plans).identities()
     current = [(path, record) for path, record in files if not replaced(record, planned)]
-    scored = [(path, record) for path, record in current if has_score(record)]
     problems += chain(
-        clashing, _cells(current), _comparable(scored), _settings(scored), _single(current),
-        _replaced(files, planned), _shared_settings(scored), _seeds(scored),
+        clashing, _cells(current), _comparable(current), _settings(current), _single(current),
+        _replaced(files, planned), _shared_settings(current), _seeds(current),
     )  # fmt: skip
     return Checked(len(files), sorted(problems, key=lambda problem: problem.note))
 
@@ -191,11 +190,6 @@ def _shared_settings(files: Sequence[File]) -> Iterator[Problem]:
 
 def _single(files: Sequence[File]) -> Iterator[Problem]:
     for path, record in files:
-        if not has_score(record):
-            score = record.scores.get(record.primary, {}).get("test", {}).get(record.metric)
-            kept = "no" if score is None else f"{score:.3g} is too large for a"
-            message = f"{kept} test {record.metric} of the primary read-out {record.primary!r}"
-            yield Problem("score", message, (path,))
         if record.trajectory:
             for step, row in zip(record.trajectory.steps, record.trajectory.weights, strict=True):
                 if abs(sum(row) - 1) > ON_SIMPLEX or min(row, default=0) < -ON_SIMPLEX:

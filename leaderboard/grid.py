@@ -12,11 +12,10 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from bench.errors import RequestError
-from bench.records import Cell, Failure, Record, clash, scan
+from bench.records import LARGEST, Cell, Failure, Record, clash, scan
 from leaderboard.content import Skipped
 
 Key = tuple[str, str, str, str, int]
-LARGEST = 1e100  # of a score: squares of larger ones overflow
 ALIKE = ("metric", "higher_is_better", "paired", "primary")  # in the records of one task
 
 
@@ -105,9 +104,7 @@ def read_folders(folders: Sequence[Path]) -> Folder:
 
     records: dict[Key, Slot] = {}
     for slot in found:
-        if slot.record and not has_score(slot.record):
-            damaged.append(_path(slot, folders))
-        elif replaced(slot.cell, planned):
+        if replaced(slot.cell, planned):
             result.set_aside.append(_shown(_path(slot, folders), folders))
         elif (earlier := records.setdefault(cell_key(slot.cell), slot)) is not slot:
             raise RequestError(
@@ -181,14 +178,6 @@ def replaced(cell: PlannedCell | Cell, planned: Mapping[Key, set[str]]) -> bool:
 def split_key(record: Record) -> tuple[str, str, int | None]:
     """Records that agree in it share a split: those of a task, or of a seed where the seed draws the split."""
     return record.protocol, record.task, record.seed if record.paired else None
-
-
-def has_score(record: Record) -> bool:
-    """Whether the primary read-out has a test score that can be computed with."""
-    try:
-        return usable(record.score())
-    except KeyError:
-        return False
 
 
 def usable(score: float) -> bool:

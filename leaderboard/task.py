@@ -44,23 +44,12 @@ def task_table(
     if some is None:
         return None
     splits = {record.seed: record.split_checksum for found in records.values() for record in found}
-    own = {row.label: measured.own.get((row.label, task)) for row in rows}
     reference = records[measured.whole] if measured.whole else []
-    entries = [
-        Entry(
-            row=row.label,
-            summary=summarise(records[row.label]),
-            runs=[origins.run(slot) for slot in sorted(slots[row.label], key=_seed) if slot.record],
-            readouts=other_readouts(records[row.label]),
-            baseline=own[row.label],
-            cost=cost(records[row.label], records[own[row.label] or ""]),
-            planned=len(slots[row.label]),
-            skipped=skipped.get((row.method, task)),
-            published=all(record.published for record in records[row.label]),
-            budgets=budgets(records[row.label]),
-        )
-        for row in rows
-    ]
+    entries = []
+    for row in rows:
+        own = measured.own.get((row.label, task))
+        why = skipped.get((row.method, task))
+        entries.append(_entry(row, slots[row.label], own, records[own or ""], why, origins))
     compared = [entry for entry, row in zip(entries, rows, strict=True) if row.control_of is None]
     marks = all(record.marks for found in records.values() for record in found)
     tests = TaskTests(
@@ -85,6 +74,25 @@ def task_table(
         not_judged=not_judged,
         smallest_effect=None if no_marks else smallest_effect_seen(compared, comparisons, tests),
         learned=against_nulls(rows, records, f"{protocol}/{task}", marks),
+    )
+
+
+def _entry(
+    row: Row, slots: Sequence[Slot], own: str | None, tuned: Sequence[Record], skipped: str | None, origins: Origins
+) -> Entry:
+    """One row on one task; ``own`` is its fine-tuning row, with the records ``tuned``."""
+    records = records_of(slots)
+    return Entry(
+        row=row.label,
+        summary=summarise(records),
+        runs=[origins.run(slot) for slot in sorted(slots, key=_seed) if slot.record],
+        readouts=other_readouts(records),
+        baseline=own,
+        cost=cost(records, tuned),
+        planned=len(slots),
+        skipped=skipped,
+        published=all(record.published for record in records),
+        budgets=budgets(records),
     )
 
 
