@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
@@ -56,6 +57,11 @@ class OptimiserSettings(Grown):
     decay_norms: bool = True  # whether weight decay is for biases and normalisations too; RoBERTa: no
 
 
+def equal_weights(objectives: Sequence[str]) -> dict[str, float]:
+    """Return equal weights for the objectives that are named."""
+    return {name: 1 / len(objectives) for name in objectives}
+
+
 class StartSettings(Grown):
     """The general-domain starting weights that every method shares."""
 
@@ -72,7 +78,7 @@ class StartSettings(Grown):
     @property
     def weights(self) -> dict[str, float] | None:
         """The weights of the objectives that are named, if any are."""
-        return {name: 1 / len(self.objectives) for name in self.objectives} or None
+        return equal_weights(self.objectives) or None
 
     @model_validator(mode="after")
     def _complete(self) -> StartSettings:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from methods import METHODS
 from methods.method import method
-from methods.settings import PhaseSettings
+from methods.settings import PhaseSettings, equal_weights
 
 if TYPE_CHECKING:
     from methods.settings import Settings
@@ -24,11 +24,6 @@ class AdaptiveSettings(PhaseSettings):
     """How the phase differs from ``continued``."""
 
     objectives: tuple[str, ...] = ()  # that it trains on, with equal weights; none: on all
-
-    @property
-    def weights(self) -> dict[str, float]:
-        """The weights of the objectives that are named."""
-        return {name: 1 / len(self.objectives) for name in self.objectives}
 
 
 class TaptSettings(AdaptiveSettings):
@@ -56,8 +51,8 @@ def tapt(settings: Settings) -> list[Stage]:
 
     own = settings.own(TaptSettings)
     phase = own.on(settings.continued)
-    if own.objectives:
-        return [Selected(phase, source="task", name="tapt", weights=own.weights), FineTune(settings.finetune)]
+    if weights := equal_weights(own.objectives):
+        return [Selected(phase, source="task", name="tapt", weights=weights), FineTune(settings.finetune)]
     return [Continued(phase, source="task", name="tapt"), FineTune(settings.finetune)]
 
 
@@ -84,8 +79,8 @@ def dapt(settings: Settings) -> list[Stage]:
 
     own = settings.own(DaptSettings)
     phase, rule = own.on(settings.continued), Rule(Fixed, {"s": []})  # as cp has it
-    if own.objectives:
-        return [Selected(phase, source="domain", name="dapt", weights=own.weights), FineTune(settings.finetune)]
+    if weights := equal_weights(own.objectives):
+        return [Selected(phase, source="domain", name="dapt", weights=weights), FineTune(settings.finetune)]
     return [Continued(phase, rule, source="domain"), FineTune(settings.finetune)]
 
 
