@@ -90,7 +90,7 @@ def main() -> None:
         cells = (f"{m:.3f} +- {s:.3f}" for m, s in zip(final[name].mean(0), final[name].std(0, ddof=1), strict=True))
         print(f"{name:24s} {np.mean([run['seconds'] for run in found[name]]):7.1f} s  {'  '.join(cells)}")
     for name in names[1:]:
-        tests = [two_sample(final[name][:, k].tolist(), final[names[0]][:, k].tolist(), seed=0).p
+        tests = [two_sample(final[name][:, k], final[names[0]][:, k], generator=np.random.default_rng(0)).p
                  for k in range(len(objectives))]  # fmt: skip
         print(f"{name} against {names[0]}: p after Holm "
               + ", ".join(f"{o} {p:.3f}" for o, p in zip(objectives, holm(tests), strict=True)))  # fmt: skip

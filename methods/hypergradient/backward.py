@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from methods.hypergradient.functional import device_of, full_precision, shared
+from methods.hypergradient.functional import device_of, full_precision, separate, shared
 from methods.hypergradient.jacobian import EPSILON
 from methods.hypergradient.probe import Probe
 
@@ -24,7 +24,7 @@ def cosine(probe: Probe) -> Tensor:
 def _measured(probe: Probe) -> tuple[Tensor, Tensor, Tensor]:
     """Return q and the |grad L_i|, shape (n,) each, and |v_B|; one gradient is held at a time."""
     along = shared(probe.v)
-    point = {name: probe.theta[name].clone().requires_grad_() for name in along}
+    point = separate({name: probe.theta[name] for name in along})
     v = torch.cat([along[name].reshape(-1) for name in point])
     rows = []
     with full_precision(device_of(point)):

@@ -57,6 +57,23 @@ def as_function(encoder: nn.Module, head: nn.Module, loss: Loss) -> tuple[Functi
     return function, present
 
 
+def gradient_and_value(function: Function, parameters: Parameters) -> tuple[Parameters, Tensor]:
+    """Return the gradient of ``function`` at ``parameters``, zeros where it does not depend on them, and its value.
+
+    By one backward pass that frees its graph on the way. ``torch.func.grad`` gives the same numbers, but keeps that
+    graph and records a second one, of the gradient, until it is done.
+    """
+    free = separate(parameters)
+    value = function(free)
+    found = torch.autograd.grad(value, list(free.values()), allow_unused=True, materialize_grads=True)
+    return dict(zip(free, found, strict=True)), value.detach()
+
+
+def separate(parameters: Parameters) -> Parameters:
+    """Return leaves of a graph to come, with the memory of ``parameters``."""
+    return {name: value.detach().requires_grad_() for name, value in parameters.items()}
+
+
 def _check_names(pair: nn.Module) -> None:
     """Refuse what torch.func.functional_call would not put back, so that training would silently stop."""
     names: dict[nn.Module, str] = {}

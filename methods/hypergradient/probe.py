@@ -20,10 +20,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import torch
 from torch import Tensor, nn
 
-from methods.hypergradient.functional import Function, Loss, Parameters, as_function, device_of, full_precision
+from methods.hypergradient.functional import (
+    Function,
+    Loss,
+    Parameters,
+    as_function,
+    device_of,
+    full_precision,
+    gradient_and_value,
+)
 
 
 @dataclass(frozen=True)
@@ -63,5 +70,5 @@ def validation_gradient(encoder: nn.Module, head: nn.Module, loss: Loss) -> tupl
     """Return v, the gradient of ``loss`` with respect to the parameters of encoder and head, and the loss."""
     function, parameters = as_function(encoder, head, loss)
     with full_precision(device_of(parameters)):
-        v, value = torch.func.grad_and_value(function)(parameters)
+        v, value = gradient_and_value(function, parameters)
     return v, value

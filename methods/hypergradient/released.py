@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from methods.hypergradient.central import moved, scaled
-from methods.hypergradient.functional import Parameters, device_of, full_precision, shared
+from methods.hypergradient.functional import Parameters, device_of, full_precision, separate, shared
 from methods.hypergradient.probe import LevelTwo, Probe
 
 
@@ -36,8 +36,8 @@ def _by_theta(two: LevelTwo, theta: Parameters) -> Callable[[Parameters], Parame
     """Return omega -> the gradient of level II's loss with respect to theta on B."""
 
     def gradient(omega: Parameters) -> Parameters:
-        free = _free(shared(theta))
-        loss = two.loss(_free(two.omega | omega), free)
+        free = separate(shared(theta))
+        loss = two.loss(separate(two.omega | omega), free)
         return dict(zip(free, torch.autograd.grad(loss, list(free.values())), strict=True))
 
     return gradient
@@ -47,15 +47,11 @@ def _by_weights(probe: Probe) -> Callable[[Parameters], Parameters]:
     """Return theta -> the gradient of level I's loss with respect to the weights s."""
 
     def gradient(theta: Parameters) -> Parameters:
-        free = _free(probe.theta | theta)
-        s = _free({"s": probe.s.to(next(iter(free.values())))})
+        free = separate(probe.theta | theta)
+        s = separate({"s": probe.s.to(next(iter(free.values())))})
         return {"s": torch.autograd.grad(s["s"] @ probe.losses(free), s["s"])[0]}
 
     return gradient
-
-
-def _free(parameters: Parameters) -> Parameters:
-    return {name: value.detach().clone().requires_grad_() for name, value in parameters.items()}
 
 
 def _difference(

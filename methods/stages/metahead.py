@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from methods.hypergradient.functional import as_function, device_of, full_precision
+from methods.hypergradient.functional import as_function, device_of, full_precision, gradient_and_value
 from methods.settings import MetaSettings
 from methods.stages.common import check_finite
 from tasks.problem import Problem, Source
@@ -74,6 +74,6 @@ class ValidationGradient:
             parts = shift.split([value.numel() for value in body.values()])
             body = {name: body[name] + part.view_as(body[name]) for name, part in zip(names, parts, strict=True)}
         with full_precision(device_of(body)):
-            gradient, value = torch.func.grad_and_value(function)(body)
+            gradient, value = gradient_and_value(function, body)
         check_finite(value[None], ["validation"], self.stage, step)
         return torch.cat([gradient[name].reshape(-1) for name in names])
