@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import get_args
 
 MOLECULES, BATCH, PARTS = 1000, 256, 10
 
@@ -47,8 +48,8 @@ def main() -> None:
     import numpy as np
 
     from tasks.graph.cache import GraphCache
-    from tasks.graph.conformers import REASONS, embed
-    from tasks.graph.features import graph_of
+    from tasks.graph.conformers import REASONS, Shape, embed
+    from tasks.graph.features import Features, graph_of
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mirror", type=Path, help="folder that holds molecules/*.smi.gz")
@@ -61,8 +62,12 @@ def main() -> None:
     GraphCache().ensure(smiles, 1, print)
     graphs = GraphCache().load(smiles)
     rows = np.random.default_rng(0).integers(len(smiles), size=(PARTS, BATCH))
-    loaded = {form: seconds(lambda part, form=form: graphs.batch(rows[part], form)) for form in ("published", "ogb")}
-    shapes = []
+
+    def loading(form: Features) -> float:
+        return seconds(lambda part: graphs.batch(rows[part], form))
+
+    loaded = {form: loading(form) for form in get_args(Features)}
+    shapes: list[Shape] = []
     embedded = seconds(lambda part: shapes.extend(embed(one, 1, 0) for one in smiles[part * size : (part + 1) * size]))
     failures = [REASONS[shape.reason] for shape in shapes if shape.reason in REASONS]
 

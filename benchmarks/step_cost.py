@@ -21,9 +21,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from methods.settings import Settings
+    from tasks.problem import Problem
 
 WARM = 4  # steps that are not counted
+# The demo suite is smaller than the corpus of `small`; the cost of a step does not depend on it.
+CORPUS = ("corpus.molecules=1600", "corpus.clusters=[4, 8, 16]")
 EXACT = ("tapweight.unroll_one=1", "tapweight.point=post")
 # label -> (method, assignments)
 VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -64,32 +72,41 @@ class Timed:
 def measure(method: str, assignments: list[str], encoder: str, protocol: str, steps: int) -> dict[str, float]:
     """Run the pretraining stage of ``method`` in this process."""
     import torch
-    from text_sized import TextSized
 
     from bench import memory
-    from bench.protocol_files import load
     from methods import METHODS
     from methods.stages.finetune import FineTune
-    from tasks import BACKBONES
-    from tasks.catalogue import get
-    from tasks.problem import Problem
 
-    task, entry = get("demo:logp"), METHODS.get(method)
-    # The demo suite is smaller than the corpus of `small`; the cost of a step does not depend on it.
-    rules = load(protocol, ["corpus.molecules=1600", "corpus.clusters=[4, 8, 16]", *assignments])
-    settings = rules.resolve(entry, task, "resnet18").settings
-    problem: Problem = TextSized()
-    if encoder == "image":
-        backbone = BACKBONES.get("resnet18")
-        problem, _ = backbone.build(backbone.describe(task, settings, 0), settings, "cpu")
-    start = {"encoder": problem.encoder().state_dict(), "heads": problem.objective_heads().state_dict()}
-    stage = [stage for stage in entry.stages(settings) if not isinstance(stage, FineTune)][-1]
+    settings, problem, start = setting(method, assignments, encoder, protocol)
+    stages = METHODS.get(method).stages(settings)
+    stage = [stage for stage in stages if not isinstance(stage, FineTune)][-1]
     context = Timed(steps + WARM)
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     memory.reset("cpu")
     before = memory.peak("cpu")
     stage.run(problem, start, context)
     return {"seconds": statistics.fmean(context.seconds[WARM:]), "bytes": memory.peak("cpu") - before}
+
+
+def setting(
+    method: str, assignments: list[str], encoder: str, protocol: str
+) -> tuple[Settings, Problem, dict[str, dict[str, Tensor]]]:
+    """Return the settings of ``method``, the problem of an encoder, and the weights that all start from."""
+    from text_sized import TextSized
+
+    from bench.protocol_files import load
+    from methods import METHODS
+    from tasks import BACKBONES
+    from tasks.catalogue import get
+
+    task = get("demo:logp")
+    settings = load(protocol, [*CORPUS, *assignments]).resolve(METHODS.get(method), task, "resnet18").settings
+    problem: Problem = TextSized()
+    if encoder == "image":
+        backbone = BACKBONES.get("resnet18")
+        problem, _ = backbone.build(backbone.describe(task, settings, 0), settings, "cpu")
+    start = {"encoder": problem.encoder().state_dict(), "heads": problem.objective_heads().state_dict()}
+    return settings, problem, start
 
 
 def main() -> None:
@@ -108,7 +125,7 @@ def main() -> None:
     if options.one:
         print(json.dumps(measure(**json.loads(options.one))))
         return
-    _prepare(options.protocol)
+    prepare(options.protocol)
     wanted: dict[str, tuple[str, tuple[str, ...]]] = {"cp": ("cp", ())}
     wanted |= {name: (name, ()) for name in options.methods.split(",")}
     if options.variants is not None:
@@ -133,13 +150,15 @@ def main() -> None:
               f"{ratio:6.2f} {memory:6.0f}")  # fmt: skip
 
 
-def _prepare(protocol: str) -> None:
+def prepare(protocol: str) -> None:
+    """Write what the image problem reads to the cache."""
     from bench.commands.prepare import prepare_pairs
     from bench.protocol_files import load
     from tasks.catalogue import get
 
-    rules = load(protocol, ["corpus.molecules=1600", "corpus.clusters=[4, 8, 16]"])
-    prepare_pairs([("cp", get("demo:logp"), "resnet18")], rules, mirror=None, download=False, workers=2)
+    prepare_pairs(
+        [("cp", get("demo:logp"), "resnet18")], load(protocol, CORPUS), mirror=None, download=False, workers=2
+    )
 
 
 def _child(request: dict[str, Any], threads: int) -> dict[str, float]:

@@ -157,7 +157,7 @@ def large(
     """11 methods x 21 tasks x 10 seeds = 2,310 records with trajectories and learning curves; a few real effects."""
     if tasks is None:
         tasks = [*(f"moleculenet:{name}" for name in (*CLASSIFIED, *MEASURED)), *(f"glue:{name}" for name in LANGUAGE)]
-    found = []
+    found: list[Record] = []
     for task in tasks:
         error = task.partition(":")[2] in MEASURED
         metric = "rmse" if error else "roc_auc" if task.startswith("moleculenet") else "accuracy"

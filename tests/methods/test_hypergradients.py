@@ -182,7 +182,8 @@ def test_the_validation_gradient_is_that_of_torch_func_and_records_no_second_gra
     v, value = validation_gradient(encoder, head, loss)
     assert recorded == [False]
     expected, same = torch.func.grad_and_value(function)(point)
-    assert torch.equal(value, same) and not value.requires_grad
+    assert torch.equal(value, same)
+    assert not value.requires_grad
     for name, part in v.items():
         torch.testing.assert_close(part, expected[name])
 
