@@ -13,6 +13,7 @@ from bench.protocol import Protocol, Resolved
 from bench.records import FORMAT, Cell
 from methods import METHODS
 from methods.method import Method
+from methods.settings import Precision
 from methods.stage import Stage
 from methods.stages.start import Start
 from tasks import BACKBONES
@@ -91,7 +92,7 @@ def build(method_name: str, task_id: str, backbone: str, seed: int, protocol: Pr
     method, task = METHODS.get(method_name), get(task_id)
     resolved = protocol.resolve(method, task, backbone)
     spec = BACKBONES.get(backbone).describe(task, resolved.settings, seed)
-    links = _links(method.pipeline(resolved.settings), spec)
+    links = _links(method.pipeline(resolved.settings), spec, resolved.settings.training.precision)
     identity = digest([FORMAT, method.name, task.id, spec.split_checksum, backbone, seed, links[-1].digest])
     cell = Cell(
         identity=identity, method=method.name, task=task.id, backbone=backbone, seed=seed, protocol=protocol.name,
@@ -100,9 +101,9 @@ def build(method_name: str, task_id: str, backbone: str, seed: int, protocol: Pr
     return Chain(cell, method, task, spec, resolved, links)
 
 
-def _links(stages: Sequence[Stage], spec: ProblemSpec) -> tuple[Link, ...]:
+def _links(stages: Sequence[Stage], spec: ProblemSpec, precision: Precision) -> tuple[Link, ...]:
     links: list[Link] = []
-    above = ""
+    above: str = "" if precision == "float32" else precision
     for stage in stages:
         if stage.shared and links and not links[-1].stage.shared:
             raise RequestError(

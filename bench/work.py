@@ -56,8 +56,12 @@ class Work:
         """Load the problem that a stage trains on, and set the threads for it and what follows."""
         import torch
 
+        from methods.precision import in_precision
+
         torch.set_num_threads(self._threads(link))
-        return BACKBONES.get(self.chain.cell.backbone).build(link.spec, self.chain.resolved.settings, self.device)
+        settings = self.chain.resolved.settings
+        problem, key = BACKBONES.get(self.chain.cell.backbone).build(link.spec, settings, self.device)
+        return in_precision(problem, settings.training.precision), key
 
     def stored(self, position: int) -> Path:
         """Where the output of a stage lies: shared ones in the common cache, own ones in the run folder."""

@@ -14,7 +14,6 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +24,8 @@ from methods.hypergradient.central import scaled
 from methods.hypergradient.functional import Parameters, shared
 from methods.hypergradient.one_sided import one_sided
 from methods.hypergradient.probe import Probe
+from methods.precision import in_precision
+from methods.settings import Precision
 from methods.stages.common import PURPOSE, Pretraining
 
 RADIUS = 0.01
@@ -35,17 +36,11 @@ class Step:
     """A step of ``cp``, perhaps with one thing done otherwise."""
 
     body: Pretraining
-    autocast: bool = False
     keep: bool = False  # gradients are set to 0 in place instead of freed
 
     def __call__(self, step: int) -> None:
         batch = self.body.problem.stream("corpus", self.body.settings.batch, PURPOSE).batch(step)
-        precision: AbstractContextManager[object] = (
-            torch.autocast("cpu", torch.bfloat16) if self.autocast else nullcontext()
-        )
-        with precision:
-            losses = self.body.losses(batch, step)
-        losses.float().mean().backward()  # type: ignore[no-untyped-call]
+        self.body.losses(batch, step).mean().backward()  # type: ignore[no-untyped-call]
         if self.keep:
             self.body.optimiser.step()
             self.body.optimiser.zero_grad(set_to_none=False)
@@ -81,8 +76,8 @@ def ways(options: argparse.Namespace) -> dict[str, Callable[[int], None]]:
     """Return what is compared, each with weights of its own."""
     settings, problem, start = setting("cp", options.assignments, options.encoder, options.protocol)
 
-    def body(**groups: bool) -> Pretraining:
-        made = Pretraining(problem, start, settings.continued, "levers")
+    def body(precision: Precision = "float32", **groups: bool) -> Pretraining:
+        made = Pretraining(in_precision(problem, precision), start, settings.continued, "levers")
         for group in made.optimiser.param_groups:
             group.update(groups)
         return made
@@ -96,7 +91,7 @@ def ways(options: argparse.Namespace) -> dict[str, Callable[[int], None]]:
         "step, fused optimiser": Step(body(fused=True, foreach=False)),
         "step, optimiser over lists of tensors": Step(body(foreach=True)),
         "step, gradients kept and set to 0": Step(body(), keep=True),
-        "step, autocast to bfloat16": Step(body(), autocast=True),
+        "step, encoder in bfloat16": Step(body("bfloat16")),
         "one-sided difference": Alignment(body(), base, v),
         "one-sided difference, buffers reused": Alignment(body(), base, v, buffers),
     }

@@ -96,6 +96,7 @@ def setting(
 
     from bench.protocol_files import load
     from methods import METHODS
+    from methods.precision import in_precision
     from tasks import BACKBONES
     from tasks.catalogue import get
 
@@ -106,7 +107,7 @@ def setting(
         backbone = BACKBONES.get("resnet18")
         problem, _ = backbone.build(backbone.describe(task, settings, 0), settings, "cpu")
     start = {"encoder": problem.encoder().state_dict(), "heads": problem.objective_heads().state_dict()}
-    return settings, problem, start
+    return settings, in_precision(problem, settings.training.precision), start
 
 
 def main() -> None:

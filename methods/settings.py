@@ -19,6 +19,7 @@ from tasks.settings import Section, Share, TaskSettings
 Own = TypeVar("Own", bound=Section)
 Beta = Annotated[float, Field(ge=0, lt=1)]
 COMPLETE = "complete"  # a context of model_dump, see :class:`Grown`
+Precision = Literal["float32", "bfloat16"]
 Schedule = Literal["constant", "linear", "cosine", "step"]  # two end at 0; step: times 0.9, thirty times, evenly
 
 
@@ -204,9 +205,17 @@ class MetaSettings(Section):
     meta_steps: int = Field(gt=0, default=10)  # of its training, at most
 
 
+class TrainingSettings(Section):
+    """What holds for every stage that trains."""
+
+    # Of the encoder's training passes. Parameters, heads, losses, alignments and scores stay in 32 bits.
+    precision: Precision = "float32"
+
+
 class Settings(TaskSettings):
     """What one cell uses: the common sections, the method's own, and those of methods that it is made of."""
 
+    training: TrainingSettings = TrainingSettings()
     start: StartSettings
     continued: ContinuedSettings
     finetune: FinetuneSettings

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from methods.hypergradient.functional import device_of, full_precision, separate, shared
+from methods.hypergradient.functional import device_of, separate, shared
 from methods.hypergradient.jacobian import EPSILON
 from methods.hypergradient.probe import Probe
+from methods.precision import full_precision
 
 
 def backward(probe: Probe) -> Tensor:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from methods.hypergradient.functional import Parameters, device_of, full_precision, shared
+from methods.hypergradient.functional import Parameters, device_of, shared
 from methods.hypergradient.probe import Probe
+from methods.precision import full_precision
 
 TINY = 1e-15  # keeps the radius finite where v vanishes
 

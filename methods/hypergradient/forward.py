@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from methods.hypergradient.functional import device_of, full_precision, shared
+from methods.hypergradient.functional import device_of, shared
 from methods.hypergradient.probe import Probe
+from methods.precision import full_precision
 
 
 def forward(probe: Probe) -> Tensor:

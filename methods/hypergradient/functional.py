@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -91,22 +90,3 @@ def shared(parameters: Parameters) -> Parameters:
 def device_of(parameters: Parameters) -> torch.device:
     """Return the device that the parameters lie on."""
     return next(iter(parameters.values())).device
-
-
-def trains_in_full_precision(device: torch.device) -> bool:
-    """Whether a pass on ``device`` as things stand is one in full precision, see :func:`full_precision`."""
-    reduced = torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32
-    return not torch.is_autocast_enabled(device.type) and not (device.type == "cuda" and reduced)
-
-
-@contextmanager
-def full_precision(device: torch.device) -> Iterator[None]:
-    """Switch off autocast and the 19-bit products of recent GPUs: alignments are small differences."""
-    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = convolutions.allow_tf32, products.allow_tf32
-    convolutions.allow_tf32 = products.allow_tf32 = False
-    try:
-        with torch.autocast(device.type, enabled=False):
-            yield
-    finally:
-        convolutions.allow_tf32, products.allow_tf32 = before

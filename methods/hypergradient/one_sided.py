@@ -12,16 +12,15 @@ import torch
 from torch import Tensor
 
 from methods.hypergradient.central import moved, scaled
-from methods.hypergradient.functional import device_of, full_precision, shared, trains_in_full_precision
+from methods.hypergradient.functional import device_of, shared
 from methods.hypergradient.probe import Probe
+from methods.precision import full_precision
 
 
 def one_sided(probe: Probe, radius: float) -> Tensor:
     """Return [L(theta + e v) - L(theta)] / e with e = radius / |v_B|, shape (n,)."""
     along = shared(probe.v)
     device, e = device_of(along), scaled(radius, along)
-    base = probe.base if trains_in_full_precision(device) else None
     with torch.no_grad(), full_precision(device):
-        if base is None:
-            base = probe.losses(probe.theta)
+        base = probe.losses(probe.theta) if probe.base is None else probe.base
         return (probe.losses(moved(probe.theta, along, e)) - base) / e

@@ -22,15 +22,8 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from methods.hypergradient.functional import (
-    Function,
-    Loss,
-    Parameters,
-    as_function,
-    device_of,
-    full_precision,
-    gradient_and_value,
-)
+from methods.hypergradient.functional import Function, Loss, Parameters, as_function, device_of, gradient_and_value
+from methods.precision import full_precision
 
 
 @dataclass(frozen=True)
@@ -56,7 +49,7 @@ class Probe:
     s: Tensor  # (n,), the present weights
     level_two: Callable[[], LevelTwo] | None = None  # None in two levels; made when asked for, since few ask
     unweighted: Function | None = None  # in two levels: theta -> c L_tr
-    base: Tensor | None = None  # (n,), ``losses(theta)`` where the training pass has just given it
+    base: Tensor | None = None  # (n,), ``losses(theta)``, where a training pass in full precision has just given it
 
 
 class Hypergradient(Protocol):

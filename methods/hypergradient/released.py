@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from methods.hypergradient.central import moved, scaled
-from methods.hypergradient.functional import Parameters, device_of, full_precision, separate, shared
+from methods.hypergradient.functional import Parameters, device_of, separate, shared
 from methods.hypergradient.probe import LevelTwo, Probe
+from methods.precision import full_precision
 
 
 def as_released(probe: Probe, radius: float) -> Tensor:

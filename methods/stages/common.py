@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from bench.errors import RequestError, nearest
 from methods.hypergradient.functional import Function, Parameters, as_function
+from methods.precision import full_precision
 from methods.settings import ContinuedSettings
 from methods.stage import State, Stateful, Weights
 from methods.stages import optimiser as optimisers
@@ -118,7 +119,8 @@ class Pretraining:
             function, present = self.function(stream.batch(step))
             draws = generator(0, "slopes")
             along = {name: torch.randn(p.shape, generator=draws).to(p) for name, p in present.items()}
-            losses, slopes = torch.func.jvp(function, (present,), (along,))[:2]
+            with full_precision(self.problem.device):
+                losses, slopes = torch.func.jvp(function, (present,), (along,))[:2]
             still &= {name for name, slope in zip(self.problem.objectives, slopes.tolist(), strict=True) if slope == 0}
             if not still:
                 return

@@ -8,6 +8,7 @@ from functools import partial
 from bench.errors import RequestError
 from methods.hypergradient.functional import Parameters
 from methods.hypergradient.probe import Probe
+from methods.precision import trains_in_full_precision
 from methods.settings import TriLevelSettings
 from methods.stage import Context, StageResult, Weights
 from methods.stages.common import PURPOSE, Pretraining, on_cpu
@@ -62,7 +63,7 @@ class TriLevel(UpperLevelStage):
             losses = body.losses(batch, step)
             measured = on_cpu(losses)
             if asked and v is not None:
-                base = losses.detach()
+                base = losses.detach() if trains_in_full_precision(body.encoder, problem.device) else None
                 upper.move(Probe(*asked, v, upper.rule.weights(), level_two, base=base), measured, done, total)
                 del v
             s = upper.rule.weights()

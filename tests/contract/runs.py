@@ -12,6 +12,7 @@ import torch
 
 from bench.chain import Chain, Link, backbone_for
 from methods import METHODS
+from methods.precision import in_precision
 from methods.stage import Context, StageResult, Stateful, Uninterrupted
 from tasks import BACKBONES
 from tasks.catalogue import get
@@ -54,7 +55,9 @@ def planned(name: str, task: str, seed: int = 0, *assignments: str) -> Chain:
 
 def problem_of(cell: Chain, link: Link) -> Problem:
     """The problem that a stage trains on, a new one each time."""
-    return BACKBONES.get(cell.cell.backbone).build(link.spec, cell.resolved.settings, "cpu")[0]
+    settings = cell.resolved.settings
+    problem = BACKBONES.get(cell.cell.backbone).build(link.spec, settings, "cpu")[0]
+    return in_precision(problem, settings.training.precision)
 
 
 def train(cell: Chain, position: int, context: Context | None = None, problem: Problem | None = None) -> StageResult:
