@@ -56,7 +56,7 @@ class Work:
         """Load the problem that a stage trains on, and set the threads for it and what follows."""
         import torch
 
-        from methods.precision import in_precision
+        from methods.hypergradient.precision import in_precision
 
         torch.set_num_threads(self._threads(link))
         settings = self.chain.resolved.settings

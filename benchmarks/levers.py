@@ -23,8 +23,8 @@ from torch import Tensor
 from methods.hypergradient.central import scaled
 from methods.hypergradient.functional import Parameters, shared
 from methods.hypergradient.one_sided import one_sided
+from methods.hypergradient.precision import in_precision
 from methods.hypergradient.probe import Probe
-from methods.precision import in_precision
 from methods.settings import Precision
 from methods.stages.common import PURPOSE, Pretraining
 

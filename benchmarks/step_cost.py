@@ -96,7 +96,7 @@ def setting(
 
     from bench.protocol_files import load
     from methods import METHODS
-    from methods.precision import in_precision
+    from methods.hypergradient.precision import in_precision
     from tasks import BACKBONES
     from tasks.catalogue import get
 

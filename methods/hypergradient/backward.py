@@ -7,8 +7,8 @@ from torch import Tensor
 
 from methods.hypergradient.functional import device_of, separate, shared
 from methods.hypergradient.jacobian import EPSILON
+from methods.hypergradient.precision import full_precision
 from methods.hypergradient.probe import Probe
-from methods.precision import full_precision
 
 
 def backward(probe: Probe) -> Tensor:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from methods.hypergradient.functional import Parameters, device_of, shared
+from methods.hypergradient.precision import full_precision
 from methods.hypergradient.probe import Probe
-from methods.precision import full_precision
 
 TINY = 1e-15  # keeps the radius finite where v vanishes
 

@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from methods.hypergradient.functional import device_of, shared
+from methods.hypergradient.precision import full_precision
 from methods.hypergradient.probe import Probe
-from methods.precision import full_precision
 
 
 def forward(probe: Probe) -> Tensor:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from methods.hypergradient.functional import Function, Parameters, device_of, shared
+from methods.hypergradient.precision import full_precision
 from methods.hypergradient.probe import Probe
-from methods.precision import full_precision
 
 Product = Callable[[Parameters], Parameters]  # x -> H x
 Solver = Callable[[Product, Parameters], Parameters]  # (H, v) -> about H^-1 v

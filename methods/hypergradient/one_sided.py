@@ -13,8 +13,8 @@ from torch import Tensor
 
 from methods.hypergradient.central import moved, scaled
 from methods.hypergradient.functional import device_of, shared
+from methods.hypergradient.precision import full_precision
 from methods.hypergradient.probe import Probe
-from methods.precision import full_precision
 
 
 def one_sided(probe: Probe, radius: float) -> Tensor:

@@ -23,7 +23,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from methods.hypergradient.functional import Function, Loss, Parameters, as_function, device_of, gradient_and_value
-from methods.precision import full_precision
+from methods.hypergradient.precision import full_precision
 
 
 @dataclass(frozen=True)

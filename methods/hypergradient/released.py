@@ -14,8 +14,8 @@ from torch import Tensor
 
 from methods.hypergradient.central import moved, scaled
 from methods.hypergradient.functional import Parameters, device_of, separate, shared
+from methods.hypergradient.precision import full_precision
 from methods.hypergradient.probe import LevelTwo, Probe
-from methods.precision import full_precision
 
 
 def as_released(probe: Probe, radius: float) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench.errors import RequestError, nearest
 from methods.hypergradient.functional import Function, Parameters, as_function
-from methods.precision import full_precision
+from methods.hypergradient.precision import full_precision
 from methods.settings import ContinuedSettings
 from methods.stage import State, Stateful, Weights
 from methods.stages import optimiser as optimisers

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.hypergradient.functional import as_function, device_of, gradient_and_value
-from methods.precision import full_precision
+from methods.hypergradient.precision import full_precision
 from methods.settings import MetaSettings
 from methods.stages.common import check_finite
 from tasks.problem import Problem, Source

@@ -7,8 +7,8 @@ from functools import partial
 
 from bench.errors import RequestError
 from methods.hypergradient.functional import Parameters
+from methods.hypergradient.precision import trains_in_full_precision
 from methods.hypergradient.probe import Probe
-from methods.precision import trains_in_full_precision
 from methods.settings import TriLevelSettings
 from methods.stage import Context, StageResult, Weights
 from methods.stages.common import PURPOSE, Pretraining, on_cpu

@@ -12,7 +12,7 @@ import torch
 
 from bench.chain import Chain, Link, backbone_for
 from methods import METHODS
-from methods.precision import in_precision
+from methods.hypergradient.precision import in_precision
 from methods.stage import Context, StageResult, Stateful, Uninterrupted
 from tasks import BACKBONES
 from tasks.catalogue import get

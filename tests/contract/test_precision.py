@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import RequestError
+from methods.hypergradient.precision import full_precision, in_precision, trains_in_full_precision
 from methods.hypergradient.probe import Probe, validation_gradient
-from methods.precision import full_precision, in_precision, trains_in_full_precision
 from methods.stages import trilevel
 from methods.stages.micro_batches import in_micro_batches, is_divisible
 from tasks.problem import Problem
