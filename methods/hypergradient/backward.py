@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from methods.hypergradient.functional import device_of, separate, shared
+from methods.hypergradient.functional import device_of, dot, separate, shared
 from methods.hypergradient.jacobian import EPSILON
 from methods.hypergradient.precision import full_precision
 from methods.hypergradient.probe import Probe
@@ -26,7 +26,6 @@ def _measured(probe: Probe) -> tuple[Tensor, Tensor, Tensor]:
     """Return q and the |grad L_i|, shape (n,) each, and |v_B|; one gradient is held at a time."""
     along = shared(probe.v)
     point = separate({name: probe.theta[name] for name in along})
-    v = torch.cat([along[name].reshape(-1) for name in point])
     rows = []
     with full_precision(device_of(point)):
         losses = probe.losses(point).unbind()
@@ -35,7 +34,8 @@ def _measured(probe: Probe) -> tuple[Tensor, Tensor, Tensor]:
                 loss, list(point.values()), retain_graph=index + 1 < len(losses), allow_unused=True,
                 materialize_grads=True,
             )  # fmt: skip
-            gradient = torch.cat([part.reshape(-1) for part in found])
-            rows.append(torch.stack([gradient @ v, gradient.norm()]))
+            gradient = dict(zip(point, found, strict=True))
+            rows.append(torch.stack([dot(gradient, along), dot(gradient, gradient).sqrt()]))
+            del found, gradient  # before the next one is made
     q, lengths = torch.stack(rows, dim=1)
-    return q, lengths, v.norm()
+    return q, lengths, dot(along, along).sqrt()

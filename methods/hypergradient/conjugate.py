@@ -7,8 +7,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from methods.hypergradient.functional import Parameters
-from methods.hypergradient.inverse import Product, dot, through_lower_levels
+from methods.hypergradient.functional import Parameters, dot
+from methods.hypergradient.inverse import Product, through_lower_levels
 from methods.hypergradient.probe import Probe
 
 

@@ -90,3 +90,8 @@ def shared(parameters: Parameters) -> Parameters:
 def device_of(parameters: Parameters) -> torch.device:
     """Return the device that the parameters lie on."""
     return next(iter(parameters.values())).device
+
+
+def dot(x: Parameters, y: Parameters) -> Tensor:
+    """Return x . y over all tensors."""
+    return torch.stack([(x[name] * y[name]).sum() for name in x]).sum()

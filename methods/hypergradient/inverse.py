@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from methods.hypergradient.functional import Function, Parameters, device_of, shared
+from methods.hypergradient.functional import Function, Parameters, device_of, dot, shared
 from methods.hypergradient.precision import full_precision
 from methods.hypergradient.probe import Probe
 
@@ -50,8 +50,3 @@ def hessian(loss: Function, point: Parameters) -> Product:
         return result
 
     return product
-
-
-def dot(x: Parameters, y: Parameters) -> Tensor:
-    """Return x . y over all tensors."""
-    return torch.stack([(x[name] * y[name]).sum() for name in x]).sum()
