@@ -5,7 +5,7 @@
 
 Each method's own pretraining stage runs ``--steps`` steps, in a process of its own, ``--rounds`` times in
 turn. Printed: the median over rounds of the mean seconds of a step, the smallest and largest round, the
-ratio to ``cp`` of the same rounds, and the peak memory of the stage. The first four
+ratio to ``cp`` of the same rounds, and the peak memory of the stage. The last and the first four
 steps are not counted, so that a mean over a whole cycle of the upper level needs a multiple of its period.
 ``--variants`` adds tapweight with other hypergradients, and theta and omega trained side by side: all, or those
 whose label holds one of the texts.
