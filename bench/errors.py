@@ -43,7 +43,8 @@ def first_fault(error: ValidationError) -> Fault:
     """Return the first fault, a name that does not exist before all others: it is why another one is missing."""
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     silent = first["type"] in ("missing", "value_error", "extra_forbidden")
-    message, got = first["msg"].removeprefix("Value error, "), "" if silent else f", got {first['input']!r}"
+    message = first["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")
+    got = "" if silent else f", got {first['input']!r}"
     return Fault(first["loc"], first["type"] == "extra_forbidden", message, got)
 
 

@@ -15,9 +15,9 @@ class Fixed(Weighting):
     def __init__(self, n: int, seed: int = 0, *, s: Sequence[float] = ()) -> None:
         super().__init__(n, seed)
         if s and len(s) != n:
-            raise ValueError(f"expected {n} weights in the order of the objectives, got {len(s)}")
+            raise ValueError(f"weights: expected {n}, in the order of the objectives, got {len(s)}")
         if s and (min(s) < 0 or abs(sum(s) - 1) > 1e-6):
-            raise ValueError(f"expected weights that are not negative and sum to 1, got {list(s)}")
+            raise ValueError(f"weights: expected none below 0 and a sum of 1, got {list(s)}")
         self.s = tensor(s, dtype=float64) if s else full((n,), 1 / n, dtype=float64)
 
     def weights(self) -> Tensor:

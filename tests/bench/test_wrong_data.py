@@ -141,12 +141,12 @@ def test_an_empty_validation_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("weights", "parts"),
     [
-        ("[0.5, 0.6]", ["stage 'continued'", "expected 5 weights in the order of the objectives, got 2", OBJECTIVES]),
+        ("[0.5, 0.6]", ["stage 'continued'", "weights: expected 5, in the order of the objectives, got 2", OBJECTIVES]),
         (
             "[0.2, 0.2, 0.2, 0.2, 0.3]",
-            ["expected weights that are not negative and sum to 1", "[0.2, 0.2, 0.2, 0.2, 0.3]"],
+            ["weights: expected none below 0 and a sum of 1", "[0.2, 0.2, 0.2, 0.2, 0.3]"],
         ),
-        ("[-0.2, 0.3, 0.3, 0.3, 0.3]", ["expected weights that are not negative and sum to 1", "[-0.2, 0.3"]),
+        ("[-0.2, 0.3, 0.3, 0.3, 0.3]", ["weights: expected none below 0 and a sum of 1", "[-0.2, 0.3"]),
         ("[0.2, 0.2, 0.2, 0.2, a]", ["--set: cp.weights.4:", "number", "got 'a'"]),
         ("[0.2, 0.2, 0.2, 0.2, .nan]", ["--set: cp.weights", "finite", "nan"]),
         ("0.2", ["--set: cp.weights:", "got 0.2"]),

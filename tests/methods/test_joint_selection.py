@@ -142,7 +142,7 @@ class WantsAfter(Fixed):
         (joint(Rule(WantsAfter)), OBJECTIVES, "stage 'joint': WantsAfter needs the signal 'losses_after'"),
         (joint(meta_tartan()), OBJECTIVES, "MetaTartan needs the signal 'cosine'.* it gives gramian, losses"),
         (joint(meta_tartan(), WHOLE), (), "at least one objective beside the end task"),
-        (joint(Rule(Fixed, {"s": [0.5, 0.5]})), OBJECTIVES, "expected 4 weights.*end-task"),
+        (joint(Rule(Fixed, {"s": [0.5, 0.5]})), OBJECTIVES, "weights: expected 4,.*end-task"),
     ],
 )
 def test_a_request_that_cannot_be_met_is_refused_while_planning(
