@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import artifacts
 from bench.errors import RequestError
@@ -21,7 +21,10 @@ from tasks.catalogue import get
 from tasks.info import TaskInfo
 from tasks.spec import ProblemSpec
 
-ARTIFACT_FORMAT = 1  # raise it when code changes what a stage computes from the same settings
+if TYPE_CHECKING:
+    from tasks.problem import Problem, TestKey
+
+ARTIFACT_FORMAT = 1  # raise it when code changes, beyond the last bits, what a stage computes from the same settings
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,14 @@ class Chain:
         assert isinstance(first, Start)
         return first
 
+    def problem(self, link: Link, device: str) -> tuple[Problem, TestKey]:
+        """Load the problem that a stage trains on."""
+        from methods.hypergradient.precision import in_precision
+
+        settings = self.resolved.settings
+        problem, key = BACKBONES.get(self.cell.backbone).build(link.spec, settings, device)
+        return in_precision(problem, settings.training.precision), key
+
     def request(self) -> dict[str, Any]:
         """The part of a job's payload that names the cell."""
         return {
@@ -88,11 +99,18 @@ def build(method_name: str, task_id: str, backbone: str, seed: int, protocol: Pr
     Raises
     ------
     NotPreparedError: if data that the description needs is not prepared.
+    RequestError: if the settings do not fit the method, the task or the backbone.
     """
     method, task = METHODS.get(method_name), get(task_id)
     resolved = protocol.resolve(method, task, backbone)
     spec = BACKBONES.get(backbone).describe(task, resolved.settings, seed)
-    links = _links(method.pipeline(resolved.settings), spec, resolved.settings.training.precision)
+    precision = resolved.settings.training.precision
+    if precision != "float32" and BACKBONES.get(backbone).double:
+        raise RequestError(
+            f"training.precision: expected float32 for {task.id}, whose {backbone} backbone computes in 64 bits, "
+            f"got {precision!r}"
+        )
+    links = _links(method.pipeline(resolved.settings), spec, precision)
     identity = digest([FORMAT, method.name, task.id, spec.split_checksum, backbone, seed, links[-1].digest])
     cell = Cell(
         identity=identity, method=method.name, task=task.id, backbone=backbone, seed=seed, protocol=protocol.name,
@@ -103,7 +121,7 @@ def build(method_name: str, task_id: str, backbone: str, seed: int, protocol: Pr
 
 def _links(stages: Sequence[Stage], spec: ProblemSpec, precision: Precision) -> tuple[Link, ...]:
     links: list[Link] = []
-    above: str = "" if precision == "float32" else precision
+    above = ""
     for stage in stages:
         if stage.shared and links and not links[-1].stage.shared:
             raise RequestError(
@@ -111,6 +129,7 @@ def _links(stages: Sequence[Stage], spec: ProblemSpec, precision: Precision) -> 
             )
         subject = stage.subject(spec)
         stage.validate(subject)
-        above = digest([ARTIFACT_FORMAT, type(stage).__name__, stage.key(subject), above])
+        reduced = [precision] if stage.trains and precision != "float32" else []
+        above = digest([ARTIFACT_FORMAT, type(stage).__name__, stage.key(subject), above, *reduced])
         links.append(Link(stage, subject, above))
     return tuple(links)

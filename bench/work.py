@@ -19,7 +19,6 @@ from bench.files import write_json
 from bench.out_of_memory import MOST_PARTS
 from bench.records import Cell
 from slurm.executor import allowed_threads, cores
-from tasks import BACKBONES
 
 if TYPE_CHECKING:
     from tasks.problem import Problem, TestKey
@@ -56,12 +55,8 @@ class Work:
         """Load the problem that a stage trains on, and set the threads for it and what follows."""
         import torch
 
-        from methods.hypergradient.precision import in_precision
-
         torch.set_num_threads(self._threads(link))
-        settings = self.chain.resolved.settings
-        problem, key = BACKBONES.get(self.chain.cell.backbone).build(link.spec, settings, self.device)
-        return in_precision(problem, settings.training.precision), key
+        return self.chain.problem(link, self.device)
 
     def stored(self, position: int) -> Path:
         """Where the output of a stage lies: shared ones in the common cache, own ones in the run folder."""

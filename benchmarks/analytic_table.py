@@ -35,7 +35,6 @@ from bench.protocol_files import load
 from methods import METHODS
 from methods.settings import BiLevelSettings, TriLevelSettings
 from methods.stage import StageResult, Uninterrupted
-from tasks import BACKBONES
 from tasks.analytic import exact
 from tasks.analytic.exact import EndTask
 from tasks.analytic.quadratic import OBJECTIVES, TARGET, Array, D, K, quadratic
@@ -56,14 +55,12 @@ class Outcome(NamedTuple):
 def cell(name: str, task: TaskInfo, seed: int, rules: Protocol, shared: dict[str, StageResult]) -> Outcome:
     """Run one cell; ``shared`` keeps the outputs of stages by digest."""
     planned = chain.build(name, task.id, "analytic", seed, rules)
-    backbone, settings = BACKBONES.get("analytic"), planned.resolved.settings
-    problem, key = backbone.build(planned.spec, settings, "cpu")
+    problem, key = planned.problem(planned.links[-1], "cpu")
     weights, before, result = None, None, None
     for link in planned.links:
         before, result = result, shared.get(link.digest)
         if result is None:
-            subject = backbone.build(link.spec, settings, "cpu")[0]
-            result = link.stage.run(subject, before.weights if before else {}, Uninterrupted())
+            result = link.stage.run(planned.problem(link, "cpu")[0], before.weights if before else {}, Uninterrupted())
         if link.stage.shared:
             shared[link.digest] = result
         if link is not planned.links[0] and "trajectory" in result.log:

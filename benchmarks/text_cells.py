@@ -27,7 +27,6 @@ from bench.protocol import Protocol
 from bench.protocol_files import load
 from methods import METHODS
 from methods.stage import Stage
-from tasks import BACKBONES
 from tasks.catalogue import expand, get
 
 BACKBONE = "roberta"
@@ -134,7 +133,7 @@ class Planner:
         """Return the problem of a stage, loaded once: all methods must have one set of data settings."""
         name = link.spec.task.id, link.spec.seed
         if name not in self.problems:
-            self.problems[name] = BACKBONES.get(BACKBONE).build(link.spec, planned.resolved.settings, "cpu")[0]
+            self.problems[name] = planned.problem(link, "cpu")[0]
         return self.problems[name]
 
 

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from bench import artifacts, chain
 from bench.chain import Chain
 from bench.protocol_files import load
-from tasks import BACKBONES
 from tasks.text.tokenizer import Tokenizer
 
 BACKBONE = "roberta"
@@ -43,8 +42,7 @@ def planned(options: argparse.Namespace) -> Chain:
 
 def encoders(cell: Chain) -> Iterator[Encoder]:
     """Yield the random initialisation, then the encoder after each shared stage of ``cell`` that is stored."""
-    settings = cell.resolved.settings
-    problem = BACKBONES.get(BACKBONE).build(cell.links[0].spec, settings, "cpu")[0]
+    problem = cell.problem(cell.links[0], "cpu")[0]
     yield Encoder("random initialisation", problem.encoder().eval(), problem.objective_heads().eval())
     for link in cell.links:
         if link.done:

@@ -32,7 +32,6 @@ from leaderboard.statistics.permutation import two_sample
 from methods import METHODS
 from methods.stage import Uninterrupted
 from methods.stages.finetune import FineTune
-from tasks import BACKBONES
 from tasks.catalogue import get
 
 
@@ -57,7 +56,7 @@ def learn(cell: Chain) -> dict[str, Any]:
         if link.done:
             result = artifacts.load(artifacts.folder(link.stage.name, link.digest))[0]
             continue
-        problem, _ = BACKBONES.get(cell.cell.backbone).build(link.spec, cell.resolved.settings, "cpu")
+        problem, _ = cell.problem(link, "cpu")
         begin = time.perf_counter()
         result = link.stage.run(problem, result.weights if result else {}, Uninterrupted())
     assert result is not None

@@ -208,7 +208,7 @@ class MetaSettings(Section):
 class TrainingSettings(Section):
     """What holds for every stage that trains."""
 
-    # Of the encoder's training passes. Parameters, heads, losses, alignments and scores stay in 32 bits.
+    # Of the encoder's training passes. Parameters, heads, losses, scores and v stay in 32 bits.
     precision: Precision = "float32"
 
 

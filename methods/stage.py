@@ -77,6 +77,11 @@ class Stage(ABC):
     def shared(self) -> bool:
         """Whether the key names no task."""
 
+    @property
+    def trains(self) -> bool:
+        """Whether the output depends on the precision of training passes."""
+        return True
+
     def subject(self, spec: ProblemSpec) -> ProblemSpec:
         """Return the spec of the problem that the stage trains on: by default the cell's own."""
         return spec

@@ -75,4 +75,5 @@ class Backbone:
     describe: Describe
     build: Build
     usual: bool = False  # reads its inputs unless a cell asks for another; one backbone for each kind of inputs is
+    double: bool = False  # computes in 64 bits, whatever precision training is to have
     read_weights: ReadWeights | None = None  # none: no published weights of it are known by name

@@ -61,7 +61,10 @@ class Problem(ABC):
 
     @abstractmethod
     def encoder(self) -> nn.Module:
-        """Return a fresh encoder, initialised from the seed; its parameters are the shared set B."""
+        """Return a fresh encoder, initialised from the seed; its parameters are the shared set B.
+
+        It is called with positional arguments, and returns one tensor.
+        """
 
     @abstractmethod
     def load_checkpoint(self, path: Path) -> nn.Module:

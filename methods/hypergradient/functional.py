@@ -57,7 +57,7 @@ def as_function(encoder: nn.Module, head: nn.Module, loss: Loss) -> tuple[Functi
 
 
 def gradient_and_value(function: Function, parameters: Parameters) -> tuple[Parameters, Tensor]:
-    """Return the gradient of ``function`` at ``parameters``, zeros where it does not depend on them, and its value.
+    """Return the gradient of ``function`` at ``parameters``, and its value, which must depend on one of them.
 
     By one backward pass that frees its graph on the way. ``torch.func.grad`` gives the same numbers, but keeps that
     graph and records a second one, of the gradient, until it is done.

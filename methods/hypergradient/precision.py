@@ -1,15 +1,16 @@
 """The precision of passes: an encoder's training passes in 16 bits if asked for, everything else in 32.
 
-Alignments are small differences, so they stay in 32 bits whatever training uses, and so do parameters, optimisers,
-heads, losses and scores. Mixed precision by autocast (Micikevicius et al. 2018, arXiv 1710.03740); bfloat16 has the
-range of 32 bits, so no loss needs scaling.
+A probe stays in 32 bits whatever training uses: the validation gradient v, TapWeight's alignments, products with
+Hessians. So do parameters, optimisers, heads, losses and scores. Rules that read the gradients or losses of the
+training pass read them as that pass gives them. Mixed precision by autocast (Micikevicius et al. 2018, arXiv
+1710.03740); bfloat16 has the range of 32 bits, so no loss needs scaling.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import wraps
 
 import torch
@@ -19,8 +20,11 @@ from methods.settings import Precision
 from tasks.problem import Problem
 
 
-class _Blocks:
-    """How many blocks of :func:`full_precision` are open. A backward pass may ask from a thread of its own."""
+class _Probes:
+    """How many blocks of :func:`full_precision` are open.
+
+    A number for all threads: a backward pass that goes through an encoder again may do so from a thread of its own.
+    """
 
     open = 0
 
@@ -47,12 +51,12 @@ def full_precision(device: torch.device) -> Iterator[None]:
     convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
     before = convolutions.allow_tf32, products.allow_tf32
     convolutions.allow_tf32 = products.allow_tf32 = False
-    _Blocks.open += 1
+    _Probes.open += 1
     try:
         with torch.autocast(device.type, enabled=False):
             yield
     finally:
-        _Blocks.open -= 1
+        _Probes.open -= 1
         convolutions.allow_tf32, products.allow_tf32 = before
 
 
@@ -62,14 +66,11 @@ def _in_bfloat16(encoder: nn.Module) -> nn.Module:
 
     @wraps(kind.forward)
     def forward(self: nn.Module, *inputs: Tensor) -> Tensor:
-        whole: Tensor
-        if not self.training or _Blocks.open:
-            whole = kind.forward(self, *inputs)
-            return whole
+        reduced = self.training and not _Probes.open
         device = next(self.parameters()).device
-        with torch.autocast(device.type, torch.bfloat16):
-            whole = kind.forward(self, *inputs)
-        return whole.float() if whole.dtype == torch.bfloat16 else whole
+        with torch.autocast(device.type, torch.bfloat16) if reduced else nullcontext():
+            output: Tensor = kind.forward(self, *inputs)
+        return output.float() if output.dtype == torch.bfloat16 else output
 
     encoder.__class__ = type(kind.__name__, (kind,), {"forward": forward, "in_bfloat16": True})
     return encoder

@@ -50,7 +50,7 @@ class ValidationGradient:
         sample, draws = self.samples.batch(step), generator(self.problem.spec.seed, "meta head", step)
         function, parameters = as_function(encoder, nn.Identity(), lambda e, _: self.problem.features(e, sample))
         head = self.problem.downstream_head().train()
-        with torch.no_grad():
+        with torch.no_grad(), full_precision(self.problem.device):
             features = function(parameters)
             for parameter in head.parameters():
                 order = torch.randperm(parameter.numel(), generator=draws).to(parameter.device)

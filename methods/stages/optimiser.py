@@ -32,7 +32,7 @@ def build(
     ]
     if settings.name == "sgd":
         return torch.optim.SGD(listed, lr=settings.lr, momentum=settings.momentum)
-    return torch.optim.AdamW(listed, lr=settings.lr, betas=settings.betas, eps=settings.eps, fused=True)
+    return torch.optim.AdamW(listed, lr=settings.lr, betas=settings.betas, eps=settings.eps)
 
 
 def factor(schedule: str, step: int, steps: int, warmup: float = 0.0) -> float:

@@ -99,6 +99,8 @@ class FromCheckpoint(Start):
     Objective heads are those of the checkpoint where it holds any, else fresh.
     """
 
+    trains = False
+
     @property
     def origin(self) -> str:
         return f"published weights, {Path(self.settings.checkpoint).name}"
@@ -134,6 +136,8 @@ class FromCheckpoint(Start):
 
 class Random(Start):
     """Weights as they are drawn from the seed: nothing is trained."""
+
+    trains = False
 
     @property
     def origin(self) -> str:

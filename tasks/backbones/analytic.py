@@ -67,5 +67,6 @@ BACKBONES.register(NAME)(
         describe=describe,
         build=build,
         usual=True,
+        double=True,
     )
 )

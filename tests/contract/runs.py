@@ -12,7 +12,6 @@ import torch
 
 from bench.chain import Chain, Link, backbone_for
 from methods import METHODS
-from methods.hypergradient.precision import in_precision
 from methods.stage import Context, StageResult, Stateful, Uninterrupted
 from tasks import BACKBONES
 from tasks.catalogue import get
@@ -55,9 +54,7 @@ def planned(name: str, task: str, seed: int = 0, *assignments: str) -> Chain:
 
 def problem_of(cell: Chain, link: Link) -> Problem:
     """The problem that a stage trains on, a new one each time."""
-    settings = cell.resolved.settings
-    problem = BACKBONES.get(cell.cell.backbone).build(link.spec, settings, "cpu")[0]
-    return in_precision(problem, settings.training.precision)
+    return cell.problem(link, "cpu")[0]
 
 
 def train(cell: Chain, position: int, context: Context | None = None, problem: Problem | None = None) -> StageResult:

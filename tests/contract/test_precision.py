@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from bench.errors import RequestError
 from methods.hypergradient.precision import full_precision, in_precision, trains_in_full_precision
 from methods.hypergradient.probe import Probe, validation_gradient
+from methods.settings import MetaSettings
 from methods.stages import trilevel
+from methods.stages.metahead import ValidationGradient
 from methods.stages.micro_batches import in_micro_batches, is_divisible
 from tasks.problem import Problem
-from tests.contract.runs import GRAPHS, IMAGES, TEXT, planned, problem_of, same, tensors, train
+from tests.contract.runs import ANALYTIC, GRAPHS, IMAGES, TEXT, planned, problem_of, same, tensors, train
 
 REDUCED = "training.precision=bfloat16"
 MODALITIES = (IMAGES, TEXT, GRAPHS)
@@ -62,7 +64,7 @@ def test_training_passes_are_in_16_bits_and_all_others_in_32(task: str) -> None:
 
 
 @pytest.mark.parametrize("task", MODALITIES)
-def test_alignments_and_scores_are_those_of_full_precision_in_every_bit(task: str) -> None:
+def test_validation_gradients_and_scores_are_those_of_full_precision_in_every_bit(task: str) -> None:
     found = []
     for problem in pair(task):
         encoder, head = problem.encoder().train(), problem.downstream_head()
@@ -109,6 +111,27 @@ def test_a_one_sided_difference_takes_no_base_in_16_bits(reduced: bool, monkeypa
     train(planned("tapweight", IMAGES, 0, *changes), 1)
     assert len(bases) > 1
     assert all((base is None) == reduced for base in bases)
+
+
+def test_a_meta_head_is_trained_on_features_in_32_bits() -> None:
+    cell = planned("meta-tartan", TEXT, 0, REDUCED)
+    problem = problem_of(cell, cell.links[-1])
+    source = ValidationGradient(problem, MetaSettings(validation_batch=8, meta_batch=8), "val", "test")
+    encoder = problem.encoder().train()
+    with products(encoder) as seen:
+        source.meta_head(encoder, 0)
+    assert seen == {torch.float32}
+
+
+def test_a_start_that_is_not_trained_is_one_for_all_precisions() -> None:
+    first, other = (planned("cp", IMAGES, 0, "start.kind=random", *more) for more in ((), (REDUCED,)))
+    assert first.links[0].digest == other.links[0].digest
+    assert first.links[1].digest != other.links[1].digest
+
+
+def test_64_bits_have_no_other_precision() -> None:
+    with pytest.raises(RequestError, match=r"expected float32 for analytic:isotropic, .* 64 bits, got 'bfloat16'"):
+        planned("cp", ANALYTIC, 0, REDUCED)
 
 
 def test_what_trains_in_full_precision() -> None:

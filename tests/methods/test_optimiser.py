@@ -40,8 +40,7 @@ def test_by_default_it_is_torch_s_own_bit_for_bit(name: str) -> None:
     settings = OptimiserSettings.model_validate(PLAIN | {"name": name, "momentum": 0.9})
     mine = trained(lambda model: optimisers.build(model.parameters(), settings))
     if name == "adamw":
-        fused = trained(lambda model: torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.5, fused=True))
-        assert equal(mine, fused)
+        assert equal(mine, trained(lambda model: torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.5)))
     else:
         plain = trained(lambda model: torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=0.5))
         assert equal(mine, plain)
@@ -53,10 +52,8 @@ def test_betas_and_eps_are_those_of_torch() -> None:
     other = trained(
         lambda model: torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.5, betas=(0.9, 0.98), eps=1e-2)
     )
-    torch.testing.assert_close(mine, other)  # one kernel or many: the last bits differ
-    plain = trained(lambda model: torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.5))
-    with pytest.raises(AssertionError):
-        torch.testing.assert_close(mine, plain)
+    assert equal(mine, other)
+    assert not equal(mine, trained(lambda model: torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.5)))
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd"])
