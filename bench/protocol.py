@@ -193,6 +193,8 @@ def check_value(where: str, key: str, value: Any) -> None:
 def _where(protocol: str, key: str, origins: Mapping[str, str]) -> str:
     """Name what set ``key``, or the list or mapping that it is an entry of; else ``protocol``."""
     origin = next((origins[known] for known in origins if f"{key}.".startswith(f"{known}.")), None)
+    if any(value == "--set" for known, value in origins.items() if known.startswith(f"{key}.")):
+        origin = "--set"  # a whole section does not fit
     return protocol if origin is None else origin if origin == "--set" else f"protocol {origin}"
 
 
@@ -205,7 +207,7 @@ def _explain(
 ) -> str:
     """Return one line on the first fault: what set the value, its key, what was expected, what came."""
     fault = first_fault(error)
-    key = section + ".".join(str(part) for part in fault.places)
+    key = (section + ".".join(str(part) for part in fault.places)).rstrip(".")
     if fault.unknown:
         return f"{protocol}: {key!r} is not known; {nearest(key, known)}"
     return f"{_where(protocol, key, origins or {})}: {key}: {fault.message}{fault.got}"

@@ -152,7 +152,9 @@ def main() -> None:
     torch.set_num_threads(1)
     tasks = [task.id for task in expand(options.tasks)]
     names = METHODS.names() if options.methods == "all" else options.methods.split(",")
-    names = [name for name in names if BACKBONE in METHODS.get(name).backbones and not METHODS.get(name).missing]
+    names = [
+        name for name in names if BACKBONE in chain.backbones_of(METHODS.get(name)) and not METHODS.get(name).missing
+    ]
     planner = Planner(load(options.protocol, options.assignments), options.steps)
     rows, starts = [], dict[str, float]()
     for name in names:

@@ -90,6 +90,9 @@ def get(task_id: str) -> TaskInfo:
     if len(found) > 1:
         raise RequestError(f"task: {task_id!r} is in several suites; say {' or '.join(task.id for task in found)}")
     if not found:
+        if task_id in suites():
+            first = suites()[task_id].tasks[0].id
+            raise RequestError(f"task: {task_id!r} is a suite; expected one of its tasks, such as {first}")
         known = {task.name for each in suites().values() for task in each.tasks} | set(suites())
         raise RequestError(f"task: {task_id!r} is not known; {nearest(task_id, known)}")
     return found[0]

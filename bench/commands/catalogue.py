@@ -24,8 +24,8 @@ def listing(what: str) -> str:
     if what not in KINDS:
         raise RequestError(f"list: {what!r} is not known; {nearest(what, KINDS)}")
     if what == "methods":
-        rows = [[m.name, m.title, m.cost, m.paper] for m in map(METHODS.get, METHODS.names())]
-        return tabulate(rows, headers=["method", "title", "cost (fine-tuning = 1)", "paper"])
+        rows = [[m.name, m.title, m.group, m.cost, m.paper] for m in map(METHODS.get, METHODS.names())]
+        return tabulate(rows, headers=["method", "title", "group", "cost (fine-tuning = 1)", "paper"])
     if what == "protocols":
         loaded = [protocols.load(name) for name in protocols.names()]
         return tabulate([[p.name, p.about] for p in loaded], headers=["protocol", "about"])
@@ -58,6 +58,8 @@ def _find(words: Sequence[str]) -> tuple[str, str]:
     kinds = ("method", "task", "suite", "protocol")
     if len(words) > 2 or (len(words) == 2 and words[0] not in kinds):
         raise RequestError(f"show: expected [{'|'.join(kinds)}] NAME, got {' '.join(words)!r}")
+    if words[0] in kinds and len(words) == 1:
+        raise RequestError(f"show: expected {words[0]} NAME, got no name; `list` knows them")
     name, kind = words[-1], words[0] if len(words) == 2 else None
     if name.endswith((".yaml", ".yml")):
         kind = "protocol"
@@ -86,7 +88,7 @@ def _method(name: str) -> str:
     ours = [m for m in modalities if m not in entry.published]
     facts = {
         "title": entry.title, "paper": entry.paper, "backbones": ", ".join(backbones), "cost": entry.cost,
-        "published for": ", ".join(entry.published) or "nothing: a control or variant of this benchmark",
+        "published for": ", ".join(entry.published) or "none of these modalities",
         "ours": ", ".join(ours) or "-", "protocol section": entry.section or "-",
     }  # fmt: skip
     return _facts(entry.name, facts)
@@ -122,7 +124,10 @@ def _protocol(name: str, method: str | None, task: str | None, assignments: Sequ
             lines += [override.describe(), *(f"  {key} = {value}" for key, value in values.items())]
         return "\n".join(lines)
     entry, info = METHODS.get(method), catalogue.get(task)
-    fitting, _ = pairs([method], [info], parse_backbones(backbone))
+    wanted = parse_backbones(backbone)
+    if len(wanted) > 1:
+        raise RequestError(f"--backbone: expected one with show, got {backbone!r}")
+    fitting, _ = pairs([method], [info], wanted)
     resolved = rules.resolve(entry, info, fitting[0][2])
     values = resolved.settings.model_dump(mode="json", context=COMPLETE)
     values |= values.pop("others")

@@ -54,8 +54,9 @@ class Request:
             raise RequestError(f"--retry: expected 'failed', got {retry!r}")
         names, wanted, rules = planning.parse_methods(methods), expand(tasks), load(protocol, assignments)
         fitting, skipped = planning.pairs(names, wanted, planning.parse_backbones(backbone))
-        for name, task, backbone in fitting:
-            rules.resolve(METHODS.get(name), task, backbone)
+        read = {key for n, t, b in fitting for key in rules.resolve(METHODS.get(n), t, b).origins}
+        if unread := sorted(set(rules.assignments) - read):
+            raise RequestError(f"--set: {unread[0]}: none of these methods reads it: {', '.join(names)}")
         folder = out or Path("runs") / rules.name
         return cls(names, fitting, skipped, planning.parse_seeds(seeds), rules, folder, mirror, retry == "failed")
 
@@ -71,7 +72,9 @@ class Request:
         known = {*self.methods, *(record.method for record in found.records)}
         known = {name for name in known if name not in METHODS.names() or not METHODS.get(name).control_of}
         # A row is named "method", or "method (backbone)" where two backbones ran.
-        if focus is not None and focus.partition(" (")[0] not in known:
+        name, _, backbone = (focus or "").partition(" (")
+        ran = {*(backbone for _, _, backbone in self.pairs), *(record.backbone for record in found.records)}
+        if focus is not None and (name not in known or (backbone and backbone not in {f"{one})" for one in ran})):
             raise RequestError(f"--focus: {focus!r} is not a method of this run; {nearest(focus, known)}")
 
     def plan(self, found: Scan) -> Plan:

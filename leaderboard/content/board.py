@@ -17,8 +17,9 @@ BASELINE = "finetune"  # the method whose cost is 1 and whose error is there to 
 
 
 def task_name(task: str) -> str:
-    """A task without its suite."""
-    return task.partition(":")[2] or task
+    """A task without its suite; one of a suite of parts, such as ``glue-subset``, says that it is a part."""
+    suite, _, name = task.partition(":")
+    return f"{name} (subset)" if suite.endswith("-subset") else name or task
 
 
 class TaskTable(BaseModel):

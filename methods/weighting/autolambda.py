@@ -15,12 +15,12 @@ class AutoLambda(Weighting):
 
     needs: frozenset[Need] = frozenset({"lookahead"})
     before_step, least = True, 2
-    state = ("t", "lambdas", "m", "v")
+    state = ("t", "lambdas", "first", "second")
 
     def __init__(self, n: int, seed: int = 0, *, rate: float) -> None:
         super().__init__(n, seed)
         self.rate, self.lambdas = rate, full((n,), FIRST, dtype=float64)
-        self.m, self.v, self.t = zeros(n, dtype=float64), zeros(n, dtype=float64), 0  # Adam's moments and steps
+        self.first, self.second, self.t = zeros(n, dtype=float64), zeros(n, dtype=float64), 0  # Adam's moments, steps
 
     def weights(self) -> Tensor:
         return self.lambdas / self.lambdas.sum()
@@ -28,6 +28,6 @@ class AutoLambda(Weighting):
     def update(self, signals: Signals) -> None:
         """Take one step; the slope along lambda_k is -lr v . g_k with v taken ahead, and Adam is blind to lr."""
         slope, self.t = -signals.require("lookahead"), self.t + 1
-        self.m, self.v = self.m.lerp(slope, 1 - BETAS[0]), self.v.lerp(slope**2, 1 - BETAS[1])
-        first, second = (moment / (1 - beta**self.t) for moment, beta in zip((self.m, self.v), BETAS, strict=True))
-        self.lambdas = (self.lambdas - self.rate * first / (second.sqrt() + EPSILON)).clamp_min(FLOOR)
+        self.first, self.second = self.first.lerp(slope, 1 - BETAS[0]), self.second.lerp(slope**2, 1 - BETAS[1])
+        mean, square = self.first / (1 - BETAS[0] ** self.t), self.second / (1 - BETAS[1] ** self.t)
+        self.lambdas = (self.lambdas - self.rate * mean / (square.sqrt() + EPSILON)).clamp_min(FLOOR)

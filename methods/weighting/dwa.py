@@ -9,7 +9,7 @@ from methods.weighting.rule import Need, Signals, Weighting
 
 
 class DynamicWeightAverage(Weighting):
-    """s = softmax(r / T), r_i = mean L_i of the last window / of the one before; equal at first. Paper: times n."""
+    """s = softmax(w / T), w_i = mean L_i of the last window / of the one before; equal at first. Paper: times n."""
 
     needs: frozenset[Need] = frozenset({"losses"})
     least = 2
@@ -22,8 +22,8 @@ class DynamicWeightAverage(Weighting):
         self.means: list[Tensor] = []  # of the last two full ones
 
     def weights(self) -> Tensor:
-        ratio = self.means[1] / self.means[0] if len(self.means) == 2 else ones(self.n).double()
-        return softmax(ratio / self.temperature, 0)
+        w = self.means[1] / self.means[0] if len(self.means) == 2 else ones(self.n).double()
+        return softmax(w / self.temperature, 0)
 
     def update(self, signals: Signals) -> None:
         """Add a step's losses; raises ArithmeticError if one is not positive."""

@@ -9,7 +9,10 @@ from methods.weighting.rule import Need, Signals, Weighting
 
 
 class FAMO(Weighting):
-    """s_i = c z_i / (L_i - b_i), z = softmax(xi), b lower bounds, c such that s sums to 1; equal in the first step."""
+    """s_i = c z_i / (L_i - b_i), z = softmax(xi), b lower bounds, c such that s sums to 1; equal in the first step.
+
+    L_i is that of the last step's batch, after the step, for the present batch's in the paper: ours.
+    """
 
     needs: frozenset[Need] = frozenset({"losses", "losses_after"})
     least = 2
@@ -29,4 +32,4 @@ class FAMO(Weighting):
         """xi <- xi - beta (J_z d + gamma xi), d the fall of the logs; ArithmeticError if a loss is not above b_i."""
         before, self.logs = (above(signals.require(name), self.b).log() for name in ("losses", "losses_after"))
         z, fall = softmax(self.xi, 0), before - self.logs
-        self.xi = self.xi - self.beta * signals.decay * (z * fall - z * (z @ fall) + self.gamma * self.xi)
+        self.xi = self.xi - self.beta * (z * fall - z * (z @ fall) + self.gamma * self.xi)

@@ -11,7 +11,10 @@ from tasks.randomness import generator
 
 
 class PCGrad(FromGramian):
-    """s = w / sum_i w_i, sum_i w_i g_i the sum of projected gradients. Dividing is ours: no rule takes longer steps."""
+    """For j in random order, while g_i . g_j < 0: g_i <- g_i - (g_i . g_j / |g_j|^2) g_j; their sum is sum_i w_i g_i.
+
+    s = w / sum_i w_i. Dividing is ours: no rule takes longer steps.
+    """
 
     state = ("step", "s")
 
@@ -21,7 +24,8 @@ class PCGrad(FromGramian):
 
     def update(self, signals: Signals) -> None:
         """Resolve the conflicts of one batch; torchjd draws from the global generator, which is lent and given back."""
-        floor = 1e-30 * (gramian := signals.require("gramian")).trace() * eye(self.n).double()  # squares may underflow
+        gramian = signals.require("gramian")
+        floor = 1e-30 * gramian.trace() * eye(self.n).double()  # squares may underflow
         with random.fork_rng(devices=[]):
             random.set_rng_state(generator(self.seed, "pcgrad", self.step).get_state())
             w = PCGradWeighting()(gramian + floor)

@@ -26,7 +26,20 @@ def test_a_method_says_what_is_published_and_what_is_ours() -> None:
     assert "arXiv 2410.10006" in text
     assert "image, text" in text
     null = describe(["method", "tapweight-null"], None, None, [])
-    assert "nothing: a control or variant of this benchmark" in null
+    assert "none of these modalities" in null
+
+
+@pytest.mark.parametrize(
+    ("words", "options", "expected"),
+    [
+        (["protocol"], {}, "show: expected protocol NAME, got no name"),
+        (["small"], {"method": "cp", "task": "moleculenet"}, "'moleculenet' is a suite; expected one of its tasks"),
+        (["small"], {"method": "cp", "task": "bace", "backbone": "gin,resnet18"}, "--backbone: expected one with show"),
+    ],
+)
+def test_show_says_what_is_missing_or_too_much(words: list[str], options: dict[str, str], expected: str) -> None:
+    with pytest.raises(RequestError, match=expected):
+        describe(words, options.get("method"), options.get("task"), [], options.get("backbone"))
 
 
 def test_a_task_is_found_by_its_short_name() -> None:

@@ -56,6 +56,8 @@ def test_unknown_names(tmp_path: Path, words: dict[str, str], parts: list[str]) 
         (["--set", "finetune=3"], ["--set: 'finetune'", "is not known"]),
         (["--set", "finetune.epochs"], ["--set: expected KEY=VALUE, got 'finetune.epochs'"]),
         (["--set", "finetune.epochs=0"], ["--set: finetune.epochs:", "greater than 0, got 0"]),
+        (["--set", "finetune.epochs=yes"], ["--set: finetune.epochs: expected no truth value", "got True"]),
+        (["--set", "tapweight.rate=0.1"], ["--set: tapweight.rate: none of these methods reads it: finetune"]),
         (["--set", "finetune.epochs=ten"], ["--set: finetune.epochs:", "integer", "got 'ten'"]),
         (
             ["--set", "finetune.optimiser.name=adam"],
@@ -89,6 +91,7 @@ def test_unknown_names(tmp_path: Path, words: dict[str, str], parts: list[str]) 
         (["--device", "gpu"], ["--device: 'gpu'", "known: auto, cpu, cuda"]),
         (["--retry", "all"], ["--retry: expected 'failed', got 'all'"]),
         (["--focus", "tapwieght"], ["--focus: 'tapwieght'", "known: finetune"]),
+        (["--focus", "finetune (gin)"], ["--focus: 'finetune (gin)' is not a method of this run"]),
         (["--focus", "cp"], ["--focus: 'cp' is not a method of this run"]),
     ],
 )

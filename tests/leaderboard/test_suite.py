@@ -10,6 +10,7 @@ import pytest
 
 from bench.records import Record
 from leaderboard.content import Board, SuiteTable
+from leaderboard.content.board import task_name
 from leaderboard.report import build
 from leaderboard.statistics.floors import smallest_paired_p
 from leaderboard.statistics.signs import sign_flip, sign_flip_interval
@@ -284,3 +285,7 @@ def test_suites_hold_only_the_rows_that_have_records_there(tmp_path: Path) -> No
     assert shown["glue"] == {"dapt"}
     assert "dapt" not in shown["moleculenet"]
     assert len(LARGE_METHODS) == 11
+
+
+def test_a_part_of_a_task_says_so_wherever_it_is_named() -> None:
+    assert [task_name(task) for task in ("glue:mnli", "glue-subset:mnli", "own")] == ["mnli", "mnli (subset)", "own"]
