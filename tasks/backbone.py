@@ -69,8 +69,8 @@ class Backbone:
 
     name: str
     title: str
-    modality: str  # "image", "graph" or "text"
-    inputs: str  # kind of task it reads: "molecule" or "text"
+    modality: str  # "image", "graph", "text" or "analytic"
+    inputs: str  # kind of task it reads: "molecule", "text" or "vector"
     prepare: Prepare
     describe: Describe
     build: Build

@@ -59,8 +59,10 @@ class ValidationGradient:
         before = float("inf")
         for _ in range(self.settings.meta_steps):
             loss = self.problem.outputs_loss(head(features), sample)
-            if abs(before - (before := loss.item())) < TOLERANCE:
+            value = loss.item()
+            if abs(before - value) < TOLERANCE:
                 break
+            before = value
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
