@@ -21,17 +21,9 @@ COST = "cp with as many steps"
 
 
 class AdaptiveSettings(PhaseSettings):
-    """How the phase differs from ``continued``."""
+    """How the phase, on the task's own inputs or the domain's, differs from ``continued``."""
 
     objectives: tuple[str, ...] = ()  # that it trains on, with equal weights; none: on all
-
-
-class TaptSettings(AdaptiveSettings):
-    """The phase on the task's own inputs."""
-
-
-class DaptSettings(AdaptiveSettings):
-    """The phase on the domain's inputs."""
 
 
 @method(
@@ -41,7 +33,7 @@ class DaptSettings(AdaptiveSettings):
     published=("text",),
     cost=COST,
     section="tapt",
-    options=TaptSettings,
+    options=AdaptiveSettings,
 )
 def tapt(settings: Settings) -> list[Stage]:
     """Continued pretraining on the inputs of the training part, without their labels, then fine-tuning."""
@@ -49,7 +41,7 @@ def tapt(settings: Settings) -> list[Stage]:
     from methods.stages.finetune import FineTune
     from methods.stages.selected import Selected
 
-    own = settings.own(TaptSettings)
+    own = settings.own(AdaptiveSettings)
     phase = own.on(settings.continued)
     if weights := equal_weights(own.objectives):
         return [Selected(phase, source="task", name="tapt", weights=weights), FineTune(settings.finetune)]
@@ -63,7 +55,7 @@ def tapt(settings: Settings) -> list[Stage]:
     published=("text",),
     cost=COST,
     section="dapt",
-    options=DaptSettings,
+    options=AdaptiveSettings,
 )
 def dapt(settings: Settings) -> list[Stage]:
     """Continued pretraining on the domain's inputs, then fine-tuning.
@@ -77,7 +69,7 @@ def dapt(settings: Settings) -> list[Stage]:
     from methods.weighting.fixed import Fixed
     from methods.weighting.rule import Rule
 
-    own = settings.own(DaptSettings)
+    own = settings.own(AdaptiveSettings)
     phase, rule = own.on(settings.continued), Rule(Fixed, {"s": []})  # as cp has it
     if weights := equal_weights(own.objectives):
         return [Selected(phase, source="domain", name="dapt", weights=weights), FineTune(settings.finetune)]
