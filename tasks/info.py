@@ -29,6 +29,7 @@ class TextFile(BaseModel):
     url: str = ""  # public address, tried after the mirror; "ARCHIVE.zip#MEMBER" for a file in an archive
     header: tuple[str, ...] = ()  # where it differs from that of the task's other files
     first: Columns = ()  # likewise
+    whole: Self | None = None  # a public file of which this one is the rows with no text of a test file, made of it
 
 
 class TextData(BaseModel):
@@ -47,6 +48,15 @@ class TextData(BaseModel):
     test: dict[Name, TextFile]  # parts that are pooled in the score and also scored one by one where there are several
     domain: TextFile | None = None  # unlabelled text of the domain, one a line, for DAPT
     subset: bool = False  # whether the training file holds only a part of the official rows
+    by_hand: str = ""  # how to make the files that have no public address, for the error that misses them
+
+    @model_validator(mode="after")
+    def _parts_are_checked(self) -> Self:
+        for file in (self.train, self.val, *self.test.values()):
+            known = file and file.whole and file.sha256 and file.whole.sha256
+            if file and file.whole and not (known and self.format == "jsonl" and len(self.first) == 1):
+                raise ValueError("whole: expected sha256 in and beside it, format jsonl and one column in first")
+        return self
 
 
 class TaskInfo(BaseModel):

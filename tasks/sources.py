@@ -43,14 +43,27 @@ def locate(file: str, *, sha256: str = "", url: str = "", mirror: str | None = N
     looked = [str(path)]
     if path.exists():
         try:
-            _verify(file, path, path.read_bytes(), sha256)
-            _trust(path, sha256)
+            _trust(path, _verify(file, path, path.read_bytes(), sha256)[1])
             return path
         except NotPreparedError:
             looked[0] += " (damaged, or of another content)"
     if found := _first(places, download, looked):
-        return _keep(file, path, *found, sha256)
+        return keep(file, *found, sha256=sha256)
     raise NotPreparedError(f"{file}: not found; looked at {', '.join(looked)}; run: {COMMAND}")
+
+
+def keep(file: str, source: Path | str, raw: bytes, *, sha256: str = "") -> Path:
+    """Verify the content of a file that came from ``source``, put it into the cache, and return its path there.
+
+    Raises
+    ------
+    NotPreparedError: if it is damaged, or has another content than ``sha256`` says.
+    """
+    path = _path(file)
+    zipped, content = _verify(file, source, raw, sha256)
+    write_atomic(path, lambda temporary: temporary.write_bytes(zipped))
+    _trust(path, content)
+    return path
 
 
 def locate_newest(file: str, *others: str, mirror: str | None = None, download: bool = False) -> Path | None:
@@ -73,7 +86,7 @@ def locate_newest(file: str, *others: str, mirror: str | None = None, download: 
     places = [place for name in (file, *others) for place in candidates(name, mirror=mirror)]
     if found := _first(places, download, []):
         _, content = _verify(file, *found, "")
-        return path if _trusted(path, content) else _keep(file, path, *found, content)
+        return path if _trusted(path, content) else keep(file, *found)
     if not path.is_file():
         return None
     known = checksum(file)
@@ -100,7 +113,7 @@ def candidates(file: str, *, url: str = "", mirror: str | None = None) -> Iterat
 
 
 def checksum(file: str) -> str:
-    """Return the sha256 that a file in the cache was last verified against, even if it is gone; empty if none."""
+    """Return the sha256 that a file's content in the cache was last seen to have, even if it is gone; empty if none."""
     try:
         return str(json.loads(_sidecar(_path(file)).read_text(encoding="utf-8"))["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -108,10 +121,11 @@ def checksum(file: str) -> str:
 
 
 def forget(file: str) -> None:
-    """Remove a file from the cache, so that the next :func:`locate` takes the one of the mirror or the address."""
-    path = _path(file)
-    path.unlink(missing_ok=True)
-    _sidecar(path).unlink(missing_ok=True)
+    """Remove a file from the cache, so that the next :func:`locate` takes the one of the mirror or the address.
+
+    Its :func:`checksum` stays: what was made of an earlier content is not taken for made of this one.
+    """
+    _path(file).unlink(missing_ok=True)
 
 
 def _path(file: str) -> Path:
@@ -199,13 +213,6 @@ def _plain_lines(content: bytes) -> bytes:
     return re.sub(rb"\n{2,}", b"\n", content.replace(b"\r\n", b"\n"))
 
 
-def _keep(file: str, path: Path, source: Path | str, raw: bytes, sha256: str) -> Path:
-    zipped, _ = _verify(file, source, raw, sha256)
-    write_atomic(path, lambda temporary: temporary.write_bytes(zipped))
-    _trust(path, sha256)
-    return path
-
-
 def _sidecar(path: Path) -> Path:
     return path.with_name(path.name + ".verified.json")
 
@@ -220,8 +227,9 @@ def _trust(path: Path, sha256: str) -> None:
 
 
 def _trusted(path: Path, sha256: str) -> bool:
-    """Whether the file is unchanged since it was last verified against this checksum."""
+    """Whether the file is unchanged since it was last verified, and had this checksum; with none, any."""
     try:
-        return bool(json.loads(_sidecar(path).read_text(encoding="utf-8")) == _stamp(path, sha256))
-    except (OSError, ValueError):
+        known = json.loads(_sidecar(path).read_text(encoding="utf-8"))
+        return bool(known == _stamp(path, sha256 or known["sha256"]))
+    except (OSError, ValueError, KeyError, TypeError):
         return False

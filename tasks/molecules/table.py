@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bench.errors import NotPreparedError, RequestError
 from bench.files import digest, home, write_atomic, write_json
 from tasks.info import SuiteInfo, TaskInfo
+from tasks.sources import checksum, locate_newest
 
 if TYPE_CHECKING:
     from tasks.molecules.read import Rows
@@ -65,11 +66,16 @@ def has_table(info: TaskInfo) -> bool:
 def prepare_table(info: TaskInfo, *, mirror: str | None, download: bool) -> Table:
     """Return the table of a task, making it if the cache has no sound one.
 
+    A file without ``sha256`` that the mirror now has with another content replaces the one in the cache, and gives
+    another table.
+
     Raises
     ------
     NotPreparedError: if the file is missing, damaged, or lacks a column.
     RequestError: if a label is not a number (0 or 1 for classes), or a part of the split is empty.
     """
+    if not (info.sha256 or info.file.startswith("demo:")):
+        locate_newest(info.file, mirror=mirror, download=download)
     try:
         return load_table(info)
     except NotPreparedError:
@@ -181,6 +187,7 @@ def _folder(info: TaskInfo) -> Path:
     matters = info.model_dump(
         mode="json", include={"file", "sha256", "smiles", "targets", "kind", "duplicates", "split"}
     )
+    matters["sha256"] = info.sha256 or checksum(info.file)
     key = digest({"entry": matters, "rdkit": version("rdkit"), "format": FORMAT})
     return home() / "tables" / f"{info.suite}-{info.name}-{key}"
 

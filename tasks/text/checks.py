@@ -10,6 +10,19 @@ from tasks.info import TaskInfo, TextFile
 from tasks.text.read import Rows
 
 
+def check_entry(info: TaskInfo) -> None:
+    """Refuse an entry whose ``rows`` are not those of its files, of which lists and plans would tell.
+
+    Raises
+    ------
+    RequestError: naming both numbers.
+    """
+    assert info.text
+    files = (info.text.train, info.text.val, *info.text.test.values())
+    if (together := sum(file.rows for file in files if file)) != info.rows:
+        raise RequestError(f"{info.id}: rows: expected {together:,}, those of its files together, got {info.rows:,}")
+
+
 def check_rows(info: TaskInfo, file: TextFile, found: int) -> None:
     """Refuse a file that is not the entry's, such as a part of it. Files of one name may differ by a few rows.
 

@@ -11,7 +11,7 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -21,7 +21,8 @@ from bench.errors import NotPreparedError, RequestError
 from bench.files import digest, home, write_atomic, write_json
 from tasks.info import SuiteInfo, TaskInfo, TextFile
 from tasks.settings import TextSettings
-from tasks.sources import locate
+from tasks.sources import COMMAND, forget, locate
+from tasks.text.files import content_of, lines_of, renew
 from tasks.text.table import TextTable, load_table, prepare_table, table_meta
 
 FORMAT = 1  # raised when the same settings come to mean another corpus
@@ -36,9 +37,14 @@ WIKIPEDIA = TextFile(
 # The sentences of SimCSE (Gao et al. 2021), which TapWeight uses too (arXiv 2410.10006, section 4.2.1); not shuffled.
 SIMCSE = TextFile(
     file="text/wiki1m_for_simcse.txt.gz",
-    sha256="",  # known to nobody here: only its length is checked
+    sha256="",  # known to nobody here: its length is checked, and corpora of it know its content
     rows=1_000_000,
     url="https://huggingface.co/datasets/princeton-nlp/datasets-for-simcse/resolve/main/wiki1m_for_simcse.txt",
+)
+# What else there is where a mirror lacks the Wikipedia sentences.
+ELSEWHERE = (
+    "; it has no public address: --mirror must name a folder or an address that holds it; or take SimCSE's sentences, "
+    f"which have one, with --set text.sentences={SIMCSE.rows}"
 )
 
 
@@ -56,13 +62,16 @@ def prepare_corpus(suite: SuiteInfo, settings: TextSettings, *, mirror: str | No
     A million are all of SimCSE's. Fewer are a block of the shuffled Wikipedia sentences: the one that begins at
     ``settings.seed`` times their number, so that another seed gives other sentences. Tasks whose files are neither in
     the cache nor in a local mirror cannot be held out and are named. Does nothing if the corpus is there and whole.
+    SimCSE's file replaces the one in the cache if the mirror has another content, and gives another corpus.
 
     Raises
     ------
-    NotPreparedError: if the file of sentences cannot be had.
-    RequestError: if it has too few sentences.
+    NotPreparedError: if the file of sentences cannot be had, is cut short, or is not UTF-8.
+    RequestError: if no file has as many sentences.
     """
     tables = _tables(suite, mirror)
+    if suite.corpus != "demo":
+        renew(_file(settings), mirror=mirror, download=download)
     try:
         load_corpus(suite, settings)
         return
@@ -137,7 +146,7 @@ def domain_text(info: TaskInfo) -> tuple[str, ...]:
     file = info.text.domain
     held_out = set(_held_out(load_table(info, 0), info))
     path = locate(file.file, sha256=file.sha256, url=file.url)
-    return tuple(line for line in _stream(path) if line.strip() and fold(line) not in held_out)
+    return tuple(line for line in lines_of(file, path) if line.strip() and fold(line) not in held_out)
 
 
 def fold(text: str) -> str:
@@ -151,9 +160,12 @@ def _tables(suite: SuiteInfo, mirror: str | None) -> list[TaskInfo]:
     for task in _text_tasks(suite):
         try:
             prepare_table(task, mirror=mirror, download=False)
-            found.append(task)
         except NotPreparedError:
-            pass
+            try:
+                load_table(task, 0)  # one that was made earlier counts, whatever became of its files
+            except NotPreparedError:
+                continue
+        found.append(task)
     return found
 
 
@@ -170,26 +182,39 @@ def _texts(table: TextTable, row: int) -> tuple[str, ...]:
     return (table.first[row], table.second[row]) if table.second else (table.first[row],)
 
 
-def _lines(suite: SuiteInfo, settings: TextSettings, mirror: str | None, download: bool) -> tuple[str, Iterable[str]]:
+def _file(settings: TextSettings) -> TextFile:
+    return SIMCSE if settings.sentences == SIMCSE.rows else WIKIPEDIA
+
+
+def _lines(suite: SuiteInfo, settings: TextSettings, mirror: str | None, download: bool) -> tuple[str, Sequence[str]]:
     if suite.corpus == "demo":
         from tasks.text.demo import demo_sentences
 
         return "demo", demo_sentences(settings.sentences, settings.seed)
-    file = SIMCSE if settings.sentences == SIMCSE.rows else WIKIPEDIA
+    file = _file(settings)
     start = settings.seed * settings.sentences
     if start + settings.sentences > file.rows:
         raise RequestError(
             f"text.sentences: expected at most {WIKIPEDIA.rows:,} in all blocks up to number text.seed, or "
             f"{SIMCSE.rows:,} with text.seed 0, got {settings.sentences:,} with text.seed {settings.seed}"
         )
-    path = locate(file.file, sha256=file.sha256, url=file.url, mirror=mirror, download=download)
-    return file.file, islice(_stream(path), start, start + settings.sentences)
-
-
-def _stream(path: Path) -> Iterator[str]:
-    with gzip.open(path, "rt", encoding="utf-8", newline="\n") as lines:
-        for line in lines:
-            yield line.removesuffix("\n")
+    try:
+        path = locate(file.file, sha256=file.sha256, url=file.url, mirror=mirror, download=download)
+    except NotPreparedError as error:
+        raise NotPreparedError(f"text corpus of {suite.name}: {error}{'' if file.url else ELSEWHERE}") from error
+    try:
+        lines = list(islice(lines_of(file, path), start, start + settings.sentences))
+        # Blank lines are dropped where the file is kept, and nobody here knows whether the published one has some.
+        if len(lines) < settings.sentences - file.rows // 1000:
+            raise NotPreparedError(
+                f"text corpus of {suite.name}: {file.file}: expected {settings.sentences:,} sentences from line "
+                f"{start + 1:,} on, got {len(lines):,}; get the whole file, then run: {COMMAND}"
+            )
+    except NotPreparedError:
+        if not file.sha256:
+            forget(file.file)  # the next time a mended one is read
+        raise
+    return file.file, lines
 
 
 def _folder(suite: SuiteInfo, settings: TextSettings) -> Path:
@@ -199,9 +224,10 @@ def _folder(suite: SuiteInfo, settings: TextSettings) -> Path:
             held_out.append(table_meta(task)["checksum"])
         except NotPreparedError:
             continue  # its texts cannot be held out
+    content = content_of(SIMCSE) if _file(settings) is SIMCSE else SIMCSE.sha256
     determined = {
         "format": FORMAT,
-        "source": "demo" if suite.corpus == "demo" else [WIKIPEDIA.sha256, SIMCSE.sha256],
+        "source": "demo" if suite.corpus == "demo" else [WIKIPEDIA.sha256, content],
         "sentences": settings.sentences,
         "seed": settings.seed,
         "held out": sorted(held_out),

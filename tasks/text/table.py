@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError, NotPreparedError
 from bench.files import digest, home, write_atomic, write_json
-from tasks.catalogue import suites
 from tasks.info import TaskInfo, TextFile
-from tasks.sources import forget, locate
+from tasks.sources import forget
 from tasks.text import arrays
-from tasks.text.checks import check_labels, check_rows, count
+from tasks.text.checks import check_entry, check_labels, check_rows, count
+from tasks.text.files import content_of, lines_of, locate_file, renew
 from tasks.text.read import Rows, read_rows
 from tasks.text.split import Sizes, Split, split_rows
 
@@ -49,33 +49,40 @@ class TextTable:
 def prepare_table(info: TaskInfo, *, mirror: str | None, download: bool) -> None:
     """Fetch, verify, convert and cache a text task and the text of its domain. Does nothing where they are whole.
 
+    A file without ``sha256`` that the mirror now has with another content replaces the one in the cache, and gives
+    another table.
+
     Raises
     ------
     NotPreparedError: if a file is missing, damaged, incomplete or not in its format.
-    RequestError: if a label is wrong, or the parts allow no training or no score.
+    RequestError: if a label is wrong, the parts allow no training or no score, or the entry contradicts itself.
     """
     assert info.text
-    if info.text.domain:
-        _locate(info, info.text.domain, mirror, download)
+    check_entry(info)
+    if domain := info.text.domain:
+        path = locate_file(info, domain, mirror=mirror, download=download)
+        check_rows(info, domain, sum(1 for line in lines_of(domain, path) if line.strip()))
+    rows = _demo(info) if info.file.startswith("demo:") else {}
+    files = {name: file for name, file in _files(info).items() if name not in rows}
+    for file in files.values():
+        renew(file, mirror=mirror, download=download)
     try:
         load_table(info, 0)
-        return
     except NotPreparedError:
         pass
-    files = {
-        "train": info.text.train,
-        "val": info.text.val,
-        **{f"test[{k}]": file for k, file in info.text.test.items()},
-    }
-    rows = _demo(info) if info.file.startswith("demo:") else {}
+    else:
+        sizes: Sizes = table_meta(info)["sizes"]
+        found = {"train": sizes.train, "val": sizes.val, **{f"test[{name}]": n for name, n in sizes.test.items()}}
+        for name, file in _files(info).items():
+            check_rows(info, file, found[name])
+        return
     opened = []
     try:
         for name, file in files.items():
-            if file and name not in rows:
-                path = _locate(info, file, mirror, download)
-                opened.append(file)
-                rows[name] = read_rows(info, file, path)
-                check_rows(info, file, len(rows[name].labels))
+            path = locate_file(info, file, mirror=mirror, download=download)
+            opened.append(file)
+            rows[name] = read_rows(info, file, path)
+            check_rows(info, file, len(rows[name].labels))
         check_labels(info, rows)
     except BenchError:
         for file in opened:
@@ -141,18 +148,12 @@ def _sizes(split: Split) -> dict[str, int]:
     return {"train": len(split.train), "val": len(split.val), "test": len(split.test), **several}
 
 
-def _locate(info: TaskInfo, file: TextFile, mirror: str | None, download: bool) -> Path:
-    try:
-        return locate(file.file, sha256=file.sha256, url=file.url, mirror=mirror, download=download)
-    except NotPreparedError as error:
-        raise NotPreparedError(f"{info.id}: {error}{_part_of_it(info)}") from error
-
-
-def _part_of_it(info: TaskInfo) -> str:
-    """Name the task of the same name in the suite of parts, if there is one."""
-    subset = suites().get(f"{info.suite}-subset")
-    names = [task.id for task in subset.tasks if task.name == info.name] if subset else []
-    return f"; a part of its rows may be had as {names[0]}" if names else ""
+def _files(info: TaskInfo) -> dict[str, TextFile]:
+    """The files of the labelled parts, by part."""
+    assert info.text
+    found = {"train": info.text.train, "val": info.text.val}
+    found |= {f"test[{name}]": file for name, file in info.text.test.items()}
+    return {name: file for name, file in found.items() if file}
 
 
 def _demo(info: TaskInfo) -> dict[str, Rows]:
@@ -198,7 +199,11 @@ def _folder(info: TaskInfo) -> Path:
         ("train", info.text.train), ("val", info.text.val), *info.text.test.items()
     ]  # fmt: skip
     columns = info.text.model_dump(mode="json", include={"format", "header", "first", "second", "label", "classes"})
-    named = [[name, file.model_dump(mode="json", exclude={"url", "rows"})] for name, file in files if file]
+    named = [
+        [name, file.model_dump(mode="json", include={"file", "header", "first"}) | {"sha256": content_of(file)}]
+        for name, file in files
+        if file
+    ]
     key = digest({"file": info.file, "kind": info.kind, "columns": columns, "files": named, "format": FORMAT})
     return home() / "tables" / f"{info.suite}-{info.name}-{key}"
 

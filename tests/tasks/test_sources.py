@@ -72,6 +72,20 @@ def test_a_mirror_may_compress_anew(folder: Path, level: int) -> None:
     assert kept() == ["set.csv.gz", "set.csv.gz.verified.json"]
 
 
+def test_a_file_of_unknown_content_has_a_checksum_once_it_is_kept(folder: Path) -> None:
+    put(folder)
+    path = locate(FILE, mirror=str(folder))
+    assert checksum(FILE) == SHA256
+    assert locate(FILE) == locate(FILE, sha256=SHA256) == path
+    # As earlier versions left it.
+    sidecar = path.with_name(path.name + ".verified.json")
+    sidecar.write_text(sidecar.read_text().replace(SHA256, ""))
+    assert locate(FILE) == path
+    assert checksum(FILE) == ""
+    assert locate_newest(FILE) == path
+    assert checksum(FILE) == SHA256
+
+
 @pytest.mark.parametrize("ends", [b"\r\n", b"\r\n\n", b"\n\n", b"\r\n\r\n"])
 def test_line_ends_and_blank_lines_do_not_count(folder: Path, ends: bytes) -> None:
     put(folder, CONTENT.replace(b"\n", ends))
@@ -214,7 +228,8 @@ def test_a_forgotten_file_is_fetched_anew(folder: Path) -> None:
     put(folder, b"mended\n")
     assert gzip.decompress(locate(FILE, mirror=str(folder)).read_bytes()) == CONTENT
     forget(FILE)
-    assert kept() == []
+    assert kept() == ["set.csv.gz.verified.json"]
+    assert checksum(FILE) == SHA256, "what was made of it is not taken for made of another"
     assert gzip.decompress(locate(FILE, mirror=str(folder)).read_bytes()) == b"mended\n"
     forget("mine/never.gz")
 

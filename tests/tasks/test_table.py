@@ -104,10 +104,19 @@ def test_the_cache_gives_back_the_same_table_without_reading_the_file(prepare, m
     )
 
 
+def test_an_edited_file_without_a_checksum_gives_another_table(prepare) -> None:
+    info, first = prepare()
+    _, same = prepare()
+    other, edited = prepare(HEADER + ROWS.replace("OCC,1,0", "OCC,0,0"))
+    assert other == info
+    assert same.checksum == first.checksum != edited.checksum
+    assert load_table(info).checksum == edited.checksum
+
+
 def test_checksums_see_what_they_should(prepare) -> None:
     _, base = prepare()
-    _, cached = prepare(HEADER + ROWS.replace("13,CCC,1,0", "13,CCC,0,0"), title="x")
-    assert cached.checksum == base.checksum  # the cached table of the same entry
+    _, cached = prepare(title="x")
+    assert cached.checksum == base.checksum  # the cached table of the same file
     _, other_label = prepare(HEADER + ROWS.replace("13,CCC,1,0", "13,CCC,0,0"), file="own/b.csv.gz")
     assert other_label.checksum != base.checksum
     assert other_label.split_checksum == base.split_checksum

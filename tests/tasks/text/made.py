@@ -32,7 +32,6 @@ def task(
         "kind": "classes",
         "metric": "accuracy",
         "split": "official" if val else "seeded",
-        "rows": 20,
     }
     text: dict[str, Any] = {"format": "tsv", "first": "sentence", "label": "label", "classes": ("no", "yes")}
     tests = test if isinstance(test, dict) else {"test": test}
@@ -44,6 +43,7 @@ def task(
         files[name] = {"file": f"{folder}/{name}.gz", "rows": rows.get(name, max(lines(content), 1))}
     text |= {"train": files["train"], "test": {name: files[name] for name in tests}}
     text |= {"val": files["val"]} if val else {}
+    entry["rows"] = sum(files[name]["rows"] for name in ("train", *tests, *(["val"] if val else [])))
     for key, value in changes.items():
         (entry if key in TaskInfo.model_fields and key != "text" else text)[key] = value
     return TaskInfo.model_validate(entry | {"text": text})

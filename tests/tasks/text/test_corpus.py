@@ -166,11 +166,98 @@ def test_domain_text_leaves_held_out_texts_and_blank_lines(made: Path) -> None:
     (made / "own" / "domain.gz").write_bytes(gzip.compress(content))
     val = "sentence\tlabel\nTWO\tno\n"
     info = task(
-        made, TRAIN, TEST, val, domain={"file": "own/domain.gz", "sha256": sha256(content).hexdigest(), "rows": 5}
+        made, TRAIN, TEST, val, domain={"file": "own/domain.gz", "sha256": sha256(content).hexdigest(), "rows": 4}
     )
     prepare_table(info, mirror=str(made), download=False)
     assert domain_text(info) == ("one", "text 3")
     assert domain_text(task(made)) == ()
+
+
+def test_a_domain_of_other_lines_than_the_entry_says_is_refused(made: Path) -> None:
+    (made / "own").mkdir()
+    for content, rows, said in (
+        (b"one\ntwo\n", 77, r"own:set: own/domain.gz: expected 77 rows with text, got 2; "),
+        (b"one\n" * 2999 + b"na\xefve\n", 3000, r"own/domain.gz, line 3,000: expected UTF-8, got b'\\xefve"),
+    ):
+        (made / "own" / "domain.gz").write_bytes(gzip.compress(content))
+        domain = {"file": "own/domain.gz", "sha256": sha256(content).hexdigest(), "rows": rows}
+        with pytest.raises(NotPreparedError, match=said) as caught:
+            prepare_table(task(made, domain=domain), mirror=str(made), download=False)
+        assert "\n" not in str(caught.value)
+
+
+def put_simcse(folder: Path, content: bytes) -> None:
+    (folder / "text" / "simcse.gz").write_bytes(gzip.compress(content))
+
+
+def test_a_file_of_simcse_that_is_cut_short_or_not_utf8_is_refused_and_read_anew_once_mended(made: Path) -> None:
+    whole = gzip.decompress((made / "text" / "simcse.gz").read_bytes())
+    lines = whole.splitlines(keepends=True)
+    for content, said in (
+        (b"".join(lines[:3]), r"text corpus of own: text/simcse.gz: expected 41 sentences from line 1 on, got 3; get"),
+        (b"".join(lines[:40]), r"expected 41 sentences from line 1 on, got 40; get the whole file"),
+        (b"".join([*lines[:7], b"caf\xe9\n", *lines[8:]]), r"text/simcse.gz, line 8: expected UTF-8, got b'\\xe9'"),
+    ):
+        put_simcse(made, content)
+        with pytest.raises(NotPreparedError, match=said) as caught:
+            prepare(made, suite(), sentences=41)
+        assert "\n" not in str(caught.value)
+        assert not list(home().glob("corpora/*/*"))
+        assert not (home() / "data" / "text" / "simcse.gz").exists()
+    put_simcse(made, whole)
+    assert len(prepare(made, suite(), sentences=41)) == 41
+
+
+def test_a_few_lines_of_simcse_may_be_missing_but_not_a_share(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SIMCSE", TextFile(file="text/simcse.gz", sha256="", rows=2000))
+    put_simcse(made, b"".join(b"Line %d.\n" % number for number in range(1998)))
+    assert len(prepare(made, suite(), sentences=2000)) == 1998
+    put_simcse(made, b"".join(b"Line %d.\n" % number for number in range(1997)))
+    with pytest.raises(NotPreparedError, match="expected 2,000 sentences from line 1 on, got 1,997"):
+        prepare(made, suite(), sentences=2000)
+
+
+def test_a_replaced_file_of_simcse_is_noticed_and_the_corpora_of_wikipedia_keep_their_names(made: Path) -> None:
+    tasks = suite(task(made))
+    first = prepare(made, tasks, sentences=41)
+    prepare(made, tasks, sentences=14)
+    settings = text_settings(sentences=14)
+    before, named = describe_corpus(tasks, text_settings(sentences=41)), module._folder(tasks, settings)
+    put_simcse(made, b"".join(b"Line %d.\n" % number for number in range(41)))
+    assert prepare(made, tasks, sentences=41) == tuple(f"Line {number}." for number in range(41)) != first
+    assert describe_corpus(tasks, text_settings(sentences=41))["checksum"] != before["checksum"]
+    assert module._folder(tasks, settings) == named
+    put_simcse(made, b"".join(f"{line}\n".encode() for line in first))
+    assert prepare(made, tasks, sentences=41) == first
+    (made / "text" / "simcse.gz").unlink()
+    assert prepare(made, tasks, sentences=41) == first, "what the mirror lost stays"
+
+
+def test_a_corpus_is_named_as_it_was_before_contents_were_known(made: Path) -> None:
+    # Of an earlier version: a cache that it made still serves until it is prepared again.
+    assert module._folder(suite(), text_settings(sentences=41)).name == "text-b13d73293eef19cb"
+    assert module._folder(suite(), text_settings(sentences=14)).name == "text-d8ff1da57ad9d1c9"
+
+
+def test_missing_sentences_say_what_else_there_is(made: Path) -> None:
+    (made / "text" / "wiki.gz").unlink()
+    with pytest.raises(
+        NotPreparedError, match=r"text/wiki.gz: not found.*; it has no public address: --mirror .*=1000000$"
+    ):
+        prepare(made, suite(), sentences=14)
+
+
+def test_a_table_counts_even_if_its_entry_cannot_be_prepared_again(made: Path) -> None:
+    (made / "own").mkdir()
+    content = b"one\n"
+    (made / "own" / "domain.gz").write_bytes(gzip.compress(content))
+    info = task(made, domain={"file": "own/domain.gz", "sha256": sha256(content).hexdigest(), "rows": 1})
+    prepare_table(info, mirror=str(made), download=False)
+    for path in (made / "own" / "domain.gz", home() / "data" / "own" / "domain.gz"):
+        path.unlink()
+    said: list[str] = []
+    assert "  FINE " not in prepare(made, suite(info), said, sentences=14)
+    assert said == ["corpus of own: 12 sentences of text/wiki.gz, 2 held-out ones dropped"]
 
 
 @pytest.mark.data

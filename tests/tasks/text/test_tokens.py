@@ -55,6 +55,17 @@ def test_what_is_missing_or_cut_short_is_made_anew(home: Path, ending: str, dama
     assert rows(cached_tokens(tokenizer(), TEXTS)) == tokenizer().encode(TEXTS)
 
 
+@pytest.mark.parametrize("ending", [".ids", ".ends.npy"])
+def test_one_wrong_bit_is_noticed(home: Path, ending: str) -> None:
+    cached_tokens(tokenizer(), TEXTS)
+    (path,) = home.glob(f"tokens/*{ending}")
+    whole = bytearray(path.read_bytes())
+    for place in (len(whole) // 2, len(whole) - 16):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert rows(cached_tokens(tokenizer(), TEXTS)) == tokenizer().encode(TEXTS)
+        assert path.read_bytes() == whole
+
+
 def test_several_processes_may_make_it_at_once(home: Path) -> None:
     tokenizer().backend.save(str(home / "tokenizer.json"))
     code = (
