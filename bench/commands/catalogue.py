@@ -143,4 +143,6 @@ def _protocol(name: str, method: str | None, task: str | None, assignments: Sequ
 
 
 def _facts(name: str, facts: dict[str, Any]) -> str:
-    return f"{name}\n\n" + tabulate([[k, str(v)] for k, v in facts.items()], tablefmt="plain", maxcolwidths=[None, 90])
+    # Wrapping makes the text "False" True.
+    rows = [[k, {True: "yes", False: "no"}[v] if isinstance(v, bool) else str(v)] for k, v in facts.items()]
+    return f"{name}\n\n" + tabulate(rows, tablefmt="plain", maxcolwidths=[None, 90])

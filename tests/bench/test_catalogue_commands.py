@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from bench.commands.catalogue import describe, listing
@@ -94,6 +96,8 @@ def test_a_method_that_cannot_run_on_the_task(monkeypatch: pytest.MonkeyPatch) -
 def test_show_of_a_text_task_names_its_classes_and_files() -> None:
     shown = describe(["glue:rte"], None, None, [])
     assert "entailment, not_entailment" in shown
+    assert re.search(r"text\.subset +no", shown)
+    assert re.search(r"text\.subset +yes", describe(["glue-subset:mnli"], None, None, []))
     assert "text.train.file" in shown
     assert "smiles" not in shown
     with pytest.raises(RequestError, match=r"'mnli' is in several suites; say glue-subset:mnli or glue:mnli"):
