@@ -19,6 +19,11 @@ from bench.files import home, write_atomic, write_json
 COMMAND = "python -m bench prepare --tasks SUITE:NAME --mirror PATH"
 
 
+def preparing(name: str) -> str:
+    """How to have what settings determine beside data, for messages."""
+    return f"run: python -m bench prepare --tasks {name}, with the same --protocol and --set"
+
+
 def locate(file: str, *, sha256: str = "", url: str = "", mirror: str | None = None, download: bool = False) -> Path:
     """Return the path of a verified gzip file in the cache, fetching it if it is not there.
 

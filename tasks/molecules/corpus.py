@@ -23,6 +23,7 @@ from tasks.molecules.files import file_checksums, renew_own_files
 from tasks.molecules.sample import sample
 from tasks.molecules.table import has_table, load_meta, molecule_tasks, prepared_tasks
 from tasks.settings import CorpusSettings
+from tasks.sources import preparing
 
 FORMAT = 1  # raised when the same settings come to mean another corpus
 Say = Callable[[str], None]
@@ -146,9 +147,7 @@ def _meta(folder: Path, suite: SuiteInfo) -> Mapping[str, Any]:
         meta: Mapping[str, Any] = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         return meta
     except (OSError, ValueError) as error:
-        raise NotPreparedError(
-            f"corpus of {suite.name}: not found at {folder}; run: python -m bench prepare --tasks {suite.name}"
-        ) from error
+        raise NotPreparedError(f"corpus of {suite.name}: not found at {folder}; {preparing(suite.name)}") from error
 
 
 def _read(folder: Path, suite: SuiteInfo) -> Corpus:
@@ -168,9 +167,7 @@ def _read(folder: Path, suite: SuiteInfo) -> Corpus:
 
 
 def _damaged(folder: Path, suite: SuiteInfo) -> NotPreparedError:
-    return NotPreparedError(
-        f"corpus of {suite.name}: damaged at {folder}; run: python -m bench prepare --tasks {suite.name}"
-    )
+    return NotPreparedError(f"corpus of {suite.name}: damaged at {folder}; {preparing(suite.name)}")
 
 
 def _checksum(text: bytes, labels: NDArray[np.int32]) -> str:

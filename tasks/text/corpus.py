@@ -21,7 +21,7 @@ from bench.errors import NotPreparedError, RequestError
 from bench.files import digest, home, write_atomic, write_json
 from tasks.info import SuiteInfo, TaskInfo, TextFile
 from tasks.settings import TextSettings
-from tasks.sources import COMMAND, forget, locate
+from tasks.sources import COMMAND, forget, locate, preparing
 from tasks.text.files import content_of, lines_of, renew
 from tasks.text.table import TextTable, load_table, prepare_table, table_meta
 
@@ -249,4 +249,4 @@ def _checksum(content: bytes) -> str:
 
 
 def _not_prepared(suite: SuiteInfo, found: str) -> NotPreparedError:
-    return NotPreparedError(f"text corpus of {suite.name}: {found}; run: python -m bench prepare --tasks {suite.name}")
+    return NotPreparedError(f"text corpus of {suite.name}: {found}; {preparing(suite.name)}")
