@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.errors import RequestError
 from tasks.info import TaskInfo
 from tasks.metrics import evaluate
 from tasks.randomness import generator
@@ -39,6 +40,10 @@ class Labels:
     Targets of a regression may be shifted and scaled by mean and standard deviation of the training part; scores stay
     in the units of the task. ``parts`` holds the row numbers of each part. With a ``weights_share``, the weights learn
     from that part of validation, drawn by the seed, and the rest is scored.
+
+    Raises
+    ------
+    RequestError: if that share leaves no example for the one or the other.
     """
 
     def __init__(
@@ -55,6 +60,11 @@ class Labels:
         if settings.weights_share:
             order = torch.randperm(len(self._learned), generator=generator(seed, "weights share"))
             count = round(settings.weights_share * len(order))
+            if not 0 < count < len(order):
+                raise RequestError(
+                    f"labels.weights_share: expected a share that leaves validation examples on both sides, got "
+                    f"{settings.weights_share:g} of {len(order)}"
+                )
             parts = {**parts, "val": self._learned[order[count:].sort().values]}
             self._learned = self._learned[order[:count].sort().values]
         self.parts = parts

@@ -9,6 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from bench.errors import RequestError
 from tasks.labels import Labels, labels_of
 from tasks.sealed import TestKey, TestSplitError
 from tasks.settings import LabelSettings
@@ -78,6 +79,14 @@ def test_weights_may_learn_from_a_part_of_validation_that_is_not_scored() -> Non
     assert set(labels.targets("val-null")[:, 0].tolist()) == learned
     assert labels.score(np.array(sorted(scored), dtype=float)[:, None], "val", None)["rmse"] == 0
     assert torch.equal(labels.rows("train"), torch.arange(4))
+
+
+@pytest.mark.parametrize("share", [0.001, 0.999])
+def test_a_share_that_leaves_one_side_nothing_is_refused(share: float) -> None:
+    settings = LabelSettings(standardise=False, weights_share=share)
+    many = Table(np.arange(100.0)[:, None])
+    with pytest.raises(RequestError, match=r"labels\.weights_share: expected a share .* got 0\.[09]+1? of \d+"):
+        labels_of(many, task("regression", 1), settings, 0)
 
 
 @pytest.mark.parametrize("standardise", [True, False])
