@@ -36,8 +36,10 @@ MODELS = {
 }
 
 
-def model_path(checkpoint: str) -> Path:
+def model_path(checkpoint: str, setting: str = "start.checkpoint") -> Path:
     """Return the path that a protocol's checkpoint stands for: a path itself, else that of published weights.
+
+    ``setting`` is the one that names it, for messages.
 
     Raises
     ------
@@ -48,8 +50,8 @@ def model_path(checkpoint: str) -> Path:
         return path
     if not (_folder(checkpoint) / VERIFIED).is_file():
         raise NotPreparedError(
-            f"start.checkpoint: {checkpoint} is not at {_folder(checkpoint)}; run: python -m bench prepare "
-            f"--tasks SUITE --protocol PROTOCOL, or {_by_hand(checkpoint)}"
+            f"{setting}: {checkpoint} is not at {_folder(checkpoint)}; run: python -m bench prepare "
+            f"--tasks SUITE --protocol PROTOCOL, or {_by_hand(checkpoint, setting)}"
         )
     return _weights(checkpoint)
 
@@ -104,7 +106,7 @@ def _weights(name: str) -> Path:
     return _folder(name) / files[0] if len(files) == 1 else _folder(name)
 
 
-def _by_hand(name: str) -> str:
+def _by_hand(name: str, setting: str = "start.checkpoint") -> str:
     files, url = MODELS[name].files, MODELS[name].url
     into, where = ("", "FILE") if len(files) == 1 else (" into a folder", "FOLDER")
-    return f"download {', '.join(files)} from {url}{into} and pass --set start.checkpoint={where}"
+    return f"download {', '.join(files)} from {url}{into} and pass --set {setting}={where}"

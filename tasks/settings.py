@@ -64,8 +64,11 @@ class ImageSettings(Section):
 
 
 class TextSettings(Section):
-    """The tokenizer, the RoBERTa, its unlabelled text and its objectives."""
+    """The tokenizer, the encoder, its unlabelled text and its objectives."""
 
+    # The folder of a saved model, or the name of published weights: its architecture and tokenizer stand in for
+    # tokenizer, vocabulary, layers, width and heads. Its weights are read where start.checkpoint names them.
+    model: str = ""
     tokenizer: Literal["own", "roberta-base"]  # a byte-level BPE trained on the corpus, or RoBERTa's
     vocabulary: int = Field(ge=300)  # of the own tokenizer
     sentences: int = Field(gt=0)  # of the general-domain corpus

@@ -1,4 +1,4 @@
-"""The backbone "roberta": a RoBERTa on text, of the published size or a small one (arXiv 2410.10006, section 4.2)."""
+"""The backbone "roberta": a RoBERTa on text (arXiv 2410.10006, section 4.2), or another encoder of transformers."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def prepare(
 ) -> None:
     """Prepare tables, the corpus of each suite, its tokenizer, and the tokens of all their texts."""
     from tasks.text.corpus import load_corpus, prepare_corpus
+    from tasks.text.models import prepare_saved
     from tasks.text.table import load_table, prepare_table
     from tasks.text.tokenizer import prepare_tokenizer
     from tasks.text.tokens import cached_tokens
@@ -41,9 +42,12 @@ def prepare(
     for suite in (suites()[name] for name in dict.fromkeys(task.suite for task in tasks)):
         prepare_corpus(suite, text, mirror=mirror, download=download, say=say)
         corpus = load_corpus(suite, text)
-        tokenizer = prepare_tokenizer(
-            text, corpus.meta["checksum"], corpus.sentences, suite=suite.name, mirror=mirror, download=download
-        )
+        if text.model:
+            tokenizer = prepare_saved(text, suite=suite.name, mirror=mirror, download=download)
+        else:
+            tokenizer = prepare_tokenizer(
+                text, corpus.meta["checksum"], corpus.sentences, suite=suite.name, mirror=mirror, download=download
+            )
         say(f"tokenizer of {suite.name}: {tokenizer.vocabulary:,} tokens")
         cached_tokens(tokenizer, corpus.sentences)
         for task in (task for task in tasks if task.suite == suite.name):
@@ -57,12 +61,11 @@ def describe(task: TaskInfo, settings: TaskSettings, seed: int) -> ProblemSpec:
     """Return what determines the problem, from metadata alone."""
     from tasks.text.corpus import describe_corpus
     from tasks.text.table import describe_table
-    from tasks.text.tokenizer import describe_tokenizer
 
     assert task.text
     suite, text = suites()[task.suite], settings.text
     corpus, table = describe_corpus(suite, text), describe_table(task, seed)
-    tokenizer = describe_tokenizer(text, corpus["checksum"], suite=suite.name)
+    built, tokenizer = _described(text, corpus["checksum"], suite.name)
     # The lines are those of the file less those that the table holds out.
     domain = {"sha256": task.text.domain.sha256, "table": table["checksum"]} if task.text.domain else {}
     # Neither the corpus nor the encoder depends on it, so the stages that all tasks share do not.
@@ -74,8 +77,8 @@ def describe(task: TaskInfo, settings: TaskSettings, seed: int) -> ProblemSpec:
         backbone=NAME,
         encoder={
             "name": NAME,
-            "architecture": architecture(text, tokenizer["vocabulary"]),
-            "tokenizer": tokenizer["checksum"],
+            "architecture": built,
+            "tokenizer": tokenizer,
             "tokens": text.tokens,
         },
         corpus={
@@ -91,7 +94,14 @@ def describe(task: TaskInfo, settings: TaskSettings, seed: int) -> ProblemSpec:
 
 
 def architecture(text: TextSettings, vocabulary: int) -> dict[str, Any]:
-    """Return the configuration of a RoBERTa as ``config.json`` has it; with the published sizes, roberta-base's."""
+    """Return the configuration of a RoBERTa as ``config.json`` has it; with the published sizes, roberta-base's.
+
+    Raises
+    ------
+    RequestError: if the width is not a multiple of the heads.
+    """
+    if text.width % text.heads:
+        raise RequestError(f"text.width: expected a multiple of text.heads, {text.heads}, got {text.width}")
     return {
         "model_type": "roberta",
         "vocab_size": vocabulary,
@@ -120,7 +130,6 @@ def build(spec: ProblemSpec, settings: TaskSettings, device: str) -> tuple[Probl
     from tasks.text.corpus import load_corpus
     from tasks.text.problem import LabelledTexts, TextProblem
     from tasks.text.table import load_table
-    from tasks.text.tokenizer import load_tokenizer
     from tasks.text.tokens import cached_tokens
 
     described = describe(spec.task, settings, spec.seed)
@@ -129,7 +138,7 @@ def build(spec: ProblemSpec, settings: TaskSettings, device: str) -> tuple[Probl
         raise RequestError(f"{spec.task.id}: expected the settings and data that the spec describes, got others")
     suite, text = suites()[spec.task.suite], settings.text
     corpus, table = load_corpus(suite, text), load_table(spec.task, spec.seed)
-    tokenizer = load_tokenizer(text, corpus.meta["checksum"], suite=suite.name)
+    tokenizer = _tokenizer(text, corpus.meta["checksum"], suite.name)
     sources = {"corpus": _unlabelled(suite, text, tokenizer, corpus.sentences)}
     for name, sentences in _sources(spec.task, table).items():
         sources[name] = _unlabelled(suite, text, tokenizer, sentences, name, spec.task.id)
@@ -149,11 +158,30 @@ def read_weights(path: Path, suite: str, settings: TaskSettings) -> None:
     """Read the folder of a saved model; raises RequestError if it, or its tokenizer, does not fit."""
     from tasks.text.corpus import describe_corpus
     from tasks.text.encoder import build_encoder, load_encoder
-    from tasks.text.tokenizer import load_tokenizer
 
     text = settings.text
-    tokenizer = load_tokenizer(text, describe_corpus(suites()[suite], text)["checksum"], suite=suite)
-    load_encoder(path, build_encoder(architecture(text, tokenizer.vocabulary), 0), tokenizer)
+    corpus = describe_corpus(suites()[suite], text)["checksum"]
+    encoder = build_encoder(_described(text, corpus, suite)[0], 0)
+    load_encoder(path, encoder, _tokenizer(text, corpus, suite), "text.model" if text.model else "")
+
+
+def _described(text: TextSettings, corpus: str, suite: str) -> tuple[dict[str, Any], str]:
+    """Return the architecture and the checksum of the tokenizer: those of a saved model, or those of the section."""
+    from tasks.text.models import describe_saved
+    from tasks.text.tokenizer import describe_tokenizer
+
+    if text.model:
+        saved = describe_saved(text, suite=suite)
+        return saved.architecture(text), saved.checksum
+    tokenizer = describe_tokenizer(text, corpus, suite=suite)
+    return architecture(text, tokenizer["vocabulary"]), tokenizer["checksum"]
+
+
+def _tokenizer(text: TextSettings, corpus: str, suite: str) -> Tokenizer:
+    from tasks.text.models import load_saved
+    from tasks.text.tokenizer import load_tokenizer
+
+    return load_saved(text, suite=suite) if text.model else load_tokenizer(text, corpus, suite=suite)
 
 
 def _sources(task: TaskInfo, table: TextTable) -> dict[str, tuple[str, ...]]:
@@ -180,7 +208,7 @@ def _unlabelled(
 BACKBONES.register(NAME)(
     Backbone(
         name=NAME,
-        title="RoBERTa on text",
+        title="RoBERTa, or another encoder of transformers, on text",
         modality="text",
         inputs="text",
         prepare=prepare,

@@ -21,7 +21,7 @@ from tasks.text.tokens import Tokens
 MULTIPLE = 8  # padded lengths are multiples of it
 POOL = 50  # batches that are sorted by length together
 POOLS = 4  # of an epoch at least, so that small sources do not meet in the same batches again and again
-SINGLE, PAIR = 2, 4  # special tokens of <s> a </s> and of <s> a </s></s> b </s>
+SINGLE = 2  # special tokens of <s> a </s>
 IGNORED = -100  # order of a sentence that has none; left out of the loss
 
 Row = NDArray[np.int64]
@@ -85,18 +85,22 @@ class Framing:
     tokenizer: Tokenizer
     limit: int
 
+    @property
+    def room(self) -> int:
+        """Tokens of a pair that are no special ones."""
+        return self.limit - SINGLE - self.tokenizer.separators
+
     def single(self, ids: Row) -> Row:
         """Return <s> a </s>."""
         first, last = self.tokenizer.first, self.tokenizer.last
         return np.concatenate([[first], ids[: self.limit - SINGLE], [last]])
 
     def pair(self, a: Row, b: Row) -> Row:
-        """Return <s> a </s></s> b </s>."""
-        first, last = self.tokenizer.first, self.tokenizer.last
-        room = self.limit - PAIR
+        """Return <s> a </s></s> b </s>, or with as many separators as the tokenizer has."""
+        first, last, room = self.tokenizer.first, self.tokenizer.last, self.room
         shorter = min(len(a), len(b), room // 2)
         kept = (a[: room - shorter], b[:shorter]) if len(a) > len(b) else (a[:shorter], b[: room - shorter])
-        return np.concatenate([[first], kept[0], [last, last], kept[1], [last]])
+        return np.concatenate([[first], kept[0], [last] * self.tokenizer.separators, kept[1], [last]])
 
     def pad(self, rows: Sequence[Row]) -> Tensor:
         """Return the rows as (b, l), l the longest of them rounded up to a multiple of 8 but not above the limit."""
@@ -119,7 +123,7 @@ def unlabelled_batch(tokens: Tokens, rows: Tensor, framing: Framing, share: floa
     and ``targets``, (m,), the tokens that stood there; ``order``, (b,): 1 if the halves are in order, 0 if
     they are swapped, IGNORED for sentences of fewer than two tokens.
     """
-    ids = [tokens[row][: framing.limit - PAIR] for row in rows.tolist()]
+    ids = [tokens[row][: framing.room] for row in rows.tolist()]
     divisible = torch.tensor([len(row) > 1 for row in ids])
     swapped = torch.randint(2, (len(ids),), generator=draws).bool() & divisible
     parted = [framing.pair(*halves(row, swap)) for row, swap in zip(ids, swapped.tolist(), strict=True)]

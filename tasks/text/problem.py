@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,13 @@ from tasks.settings import TaskSettings
 from tasks.spec import ProblemSpec
 from tasks.stream import ShuffledStream, pool_of
 from tasks.text import objectives
-from tasks.text.batches import PAIR, BucketedStream, Framing, labelled_rows, unlabelled_batch
-from tasks.text.encoder import TextEncoder, build_encoder, load_encoder, read_weights
+from tasks.text.batches import SINGLE, BucketedStream, Framing, labelled_rows, unlabelled_batch
+from tasks.text.encoder import TextEncoder, build_encoder, configuration, load_encoder, masked_lm_head
 from tasks.text.tokenizer import Tokenizer
 from tasks.text.tokens import Tokens
 
 SCORE_BATCH = 128  # examples scored at once; no effect on the scores
+EPSILON = 1e-12  # of the normalisation in masked LM's head, where the configuration names none (Devlin et al. 2019)
 
 
 @dataclass(frozen=True)
@@ -76,23 +77,18 @@ class TextProblem(Problem):
 
     def load_checkpoint(self, path: Path) -> TextEncoder:
         encoder = self.encoder()
-        load_encoder(path, encoder, self._tokenizer)
+        load_encoder(path, encoder, self._tokenizer, "text.model" if self._text.model else "")
         return encoder
 
     def load_heads(self, path: Path) -> nn.ModuleDict:
-        """Return fresh heads of the objectives, masked LM's with the weights of the folder if it holds RoBERTa's head.
+        """Return fresh heads of the objectives, masked LM's with the weights of the folder if it holds such a head.
 
         Raises
         ------
         RequestError: if the folder has no weights that can be read, or its head does not fit.
         """
         heads = self.objective_heads()
-        found = {
-            name.removeprefix("lm_head."): tensor
-            for name, tensor in read_weights(path).items()
-            if name.startswith("lm_head.") and not name.startswith("lm_head.decoder.")  # tied, kept by some files
-        }
-        if found:
+        if found := masked_lm_head(path):
             try:
                 heads["masked-lm"].load_state_dict(found)
             except RuntimeError as error:
@@ -103,9 +99,9 @@ class TextProblem(Problem):
         return heads
 
     def objective_heads(self) -> nn.ModuleDict:
-        width, vocabulary = self._architecture["hidden_size"], self._architecture["vocab_size"]
-        embedding = self._architecture.get("embedding_size", width)
-        epsilon = self._architecture["layer_norm_eps"]
+        width, vocabulary = self._config.hidden_size, self._config.vocab_size
+        embedding = getattr(self._config, "embedding_size", width)
+        epsilon = getattr(self._config, "layer_norm_eps", EPSILON)
         draws = {name: generator(self.spec.seed, "head", name) for name in self.objectives}
         heads: dict[str, nn.Module] = {
             "masked-lm": objectives.MaskedLMHead(width, embedding, vocabulary, epsilon, draws["masked-lm"]),
@@ -152,7 +148,7 @@ class TextProblem(Problem):
 
     def downstream_head(self) -> nn.Module:
         draws = generator(self.spec.seed, "downstream head")
-        width, outputs = self._architecture["hidden_size"], self.task.outputs
+        width, outputs = self._config.hidden_size, self.task.outputs
         return objectives.ClassificationHead(width, outputs, self._text.dropout, draws).to(self.device)
 
     def features(self, encoder: nn.Module, batch: Batch) -> Tensor:
@@ -200,6 +196,10 @@ class TextProblem(Problem):
         longer = {name: int((self._lengths(part) > limit).sum()) for name, part in self._examples.labels.parts.items()}
         return {**self._facts, "cut": longer}
 
+    @cached_property
+    def _config(self) -> Any:
+        return configuration(self._architecture)
+
     @property
     def _architecture(self) -> Mapping[str, Any]:
         architecture: Mapping[str, Any] = self.spec.encoder["architecture"]
@@ -211,7 +211,7 @@ class TextProblem(Problem):
         texts, limit = pool_of(self._sources, source, purpose), self._text.corpus_tokens
         if source != "corpus":
             limit = self._text.document_tokens or limit
-        lengths = torch.from_numpy(texts.tokens.lengths).clamp(max=limit - PAIR)
+        lengths = torch.from_numpy(texts.tokens.lengths).clamp(max=Framing(self._tokenizer, limit).room)
         places = torch.arange(len(texts.tokens))
         return BucketedStream(batch_size, places, self.spec.seed, purpose, partial(self._views, texts, limit), lengths)
 
@@ -228,9 +228,9 @@ class TextProblem(Problem):
 
     def _lengths(self, rows: Tensor) -> Tensor:
         """Return the tokens of examples before they are cut, special ones included, shape (N,)."""
-        lengths = self._examples.first.lengths[rows.numpy()] + 2
+        lengths = self._examples.first.lengths[rows.numpy()] + SINGLE
         if self._examples.second is not None:
-            lengths = lengths + self._examples.second.lengths[rows.numpy()] + 2
+            lengths = lengths + self._examples.second.lengths[rows.numpy()] + self._tokenizer.separators
         return torch.from_numpy(lengths)
 
     def _outputs(self, encoder: nn.Module, head: nn.Module, rows: Tensor) -> NDArray[np.float64]:

@@ -40,6 +40,7 @@ class Tokenizer:
     mask: int
     special: tuple[int, ...]
     backend: Backend = field(repr=False, compare=False)
+    separators: int = 2  # </s> between the texts of a pair
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the tokens of each text, without special ones."""

@@ -63,13 +63,13 @@ def test_the_published_size_is_roberta_base() -> None:
 
 def test_width_and_heads_must_fit() -> None:
     with pytest.raises(RequestError, match=r"text\.width: expected a multiple of text\.heads, 3, got 16"):
-        encoder(num_attention_heads=3)
+        architecture(text_settings(width=16, heads=3), 340)
 
 
 def test_any_architecture_of_the_library_will_do() -> None:
     made = build_encoder(
         {"model_type": "bert", "vocab_size": 340, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
-         "intermediate_size": 32, "pad_token_id": 1}, 0,
+         "intermediate_size": 32, "pad_token_id": 1, "sep_token_id": 2}, 0,
     )  # fmt: skip
     assert made(TOKENS).shape == (2, 8, 16)
     assert not [name for name, _ in made.named_parameters() if "pooler" in name]
