@@ -47,8 +47,9 @@ def _read(name: str, inside: tuple[Path, ...] = ()) -> dict[str, Any]:
     built_in = not name.endswith((".yaml", ".yml"))
     path = FOLDER / f"{name}.yaml" if built_in else (inside[-1].parent if inside else Path()) / name
     if name not in names() if built_in else not path.is_file():
+        where = f"protocol {inside[-1]}: base" if inside else "protocol"
         raise RequestError(
-            f"protocol: {name!r} is not known; {nearest(name, names())}; or the path of a .yaml file that exists"
+            f"{where}: {name!r} is not known; {nearest(name, names())}; or the path of a .yaml file that exists"
         )
     if path.resolve() in inside:
         raise RequestError(f"protocol {path}: expected a base that does not lead back to it, got {name!r}")
@@ -66,4 +67,6 @@ def _read(name: str, inside: tuple[Path, ...] = ()) -> dict[str, Any]:
     for key in flat(defaults):
         check_name(f"protocol {path}", key, known_keys())
     merged = nested(flat(base["defaults"]) | flat(defaults))
-    return base | content | {"defaults": merged, "overrides": [*base["overrides"], *overrides]}
+    whole = base | content | {"defaults": merged}
+    parse(whole | {"overrides": overrides}, name)  # so that errors count the overrides of this file alone
+    return whole | {"overrides": [*base["overrides"], *overrides]}
