@@ -54,11 +54,15 @@ class Request:
             raise RequestError(f"--retry: expected 'failed', got {retry!r}")
         names, wanted, rules = planning.parse_methods(methods), expand(tasks), load(protocol, assignments)
         fitting, skipped = planning.pairs(names, wanted, planning.parse_backbones(backbone))
-        read = {key for n, t, b in fitting for key in rules.resolve(METHODS.get(n), t, b).origins}
-        if unread := sorted(set(rules.assignments) - read):
-            raise RequestError(f"--set: {unread[0]}: none of these methods reads it: {', '.join(names)}")
+        for name, task, backbone in fitting:
+            rules.resolve(METHODS.get(name), task, backbone)
         folder = out or Path("runs") / rules.name
         return cls(names, fitting, skipped, planning.parse_seeds(seeds), rules, folder, mirror, retry == "failed")
+
+    def unread(self) -> list[str]:
+        """Return the keys of ``--set`` that no requested method reads."""
+        resolved = (self.rules.resolve(METHODS.get(name), task, backbone) for name, task, backbone in self.pairs)
+        return sorted(set(self.rules.assignments) - {key for one in resolved for key in one.origins})
 
     def check_stages(self) -> None:
         """Raise NotPreparedError if a stage lacks something beside the data, such as a starting checkpoint."""
@@ -201,6 +205,8 @@ def _summary(request: Request, plan: Plan, found: Scan) -> str:
         hours = planning.hours(plan, found.records)
         lines.append(f"shared stages to train: {', '.join(f'{n} {k}' for k, n in shared.items()) or 'none'}")
         lines.append(f"estimate: {'none, no past records here' if hours is None else f'{hours:.2f} compute hours'}")
+    if unread := request.unread():
+        lines.append(f"--set of what none of these methods reads: {', '.join(unread)}")
     lines += [f"skipped: {entry['method']} on {entry['task']}: {entry['reason']}" for entry in plan.skipped]
     return "\n".join(lines)
 

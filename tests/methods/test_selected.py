@@ -99,7 +99,7 @@ def test_an_objective_that_a_backbone_lacks_is_named_while_planning() -> None:
 
 
 def test_weights_off_the_simplex_are_refused() -> None:
-    with pytest.raises(RequestError, match="sum to 1"):
+    with pytest.raises(RequestError, match="a sum of 1"):
         Selected(SETTINGS, weights={"contrastive": 1.0, "masked-lm": 0.1}).validate(Text().spec)
 
 
