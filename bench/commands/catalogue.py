@@ -135,9 +135,12 @@ def _protocol(name: str, method: str | None, task: str | None, assignments: Sequ
         values[entry.section] = values.pop("method")
     dotted = flat(values)
     dotted.pop("method", None)  # the section of a method that has none
+    modalities = {BACKBONES.get(one).modality for one in BACKBONES.names()}
+    unread = modalities - {BACKBONES.get(fitting[0][2]).modality}  # sections of other encoders
     rows = [
         [key, "none" if value is None else value, resolved.origins.get(key, "default of the code")]
         for key, value in sorted(dotted.items())
+        if key.partition(".")[0] not in unread
     ]
     return tabulate(rows, headers=["key", "value", "from"], disable_numparse=True)
 

@@ -83,6 +83,7 @@ def test_set_changes_what_a_cell_would_use() -> None:
     assert rows["finetune.batch"] == ["32", "small: defaults"]
     assert rows["continued.optimiser.warmup"] == ["0.0", "default of the code"]
     assert "method" not in rows
+    assert {key.split(".")[0] for key in rows} & {"image", "text", "graph"} == {"image"}, "sections that the cell reads"
 
 
 def test_a_method_that_cannot_run_on_the_task(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,8 @@ import torch
 
 from methods import METHODS
 from tasks.text.problem import TextProblem
-from tasks.text.tokens import Tokens
+from tasks.text.tokenizer import Tokenizer
+from tasks.text.tokens import Tokens, tokenise
 from tests.contract.runs import TEXT, output, pairs, planned, problem_of, same, train, trained
 
 on_texts = pytest.mark.parametrize(("name", "task"), pairs(TEXT))
@@ -74,3 +76,18 @@ def test_texts_of_the_training_split_do_matter() -> None:
     problem: Any = problem_of(cell, cell.links[-1])
     other = altered(problem, problem._examples.labels.parts["train"], relabel=False)
     assert not same(train(cell, 1, problem=other), trained("finetune", TEXT)[1])
+
+
+def test_a_run_is_the_same_without_the_token_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = planned("tapweight", TEXT)
+    cached = [train(cell, position) for position in range(len(cell.links))]
+    made: list[int] = []
+
+    def anew(tokenizer: Tokenizer, texts: Sequence[str]) -> Tokens:
+        made.append(len(texts))
+        return tokenise(tokenizer, texts)
+
+    monkeypatch.setattr("tasks.text.tokens.cached_tokens", anew)
+    for position, result in enumerate(cached):
+        assert same(result, train(cell, position))
+    assert sum(made) > len(cached), "or nothing was tokenised anew"
