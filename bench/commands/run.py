@@ -43,6 +43,7 @@ class Request:
     out: Path
     mirror: str | None
     retry_failed: bool
+    unread: list[str]  # keys of --set that no requested method reads
 
     @classmethod
     def parse(
@@ -54,15 +55,10 @@ class Request:
             raise RequestError(f"--retry: expected 'failed', got {retry!r}")
         names, wanted, rules = planning.parse_methods(methods), expand(tasks), load(protocol, assignments)
         fitting, skipped = planning.pairs(names, wanted, planning.parse_backbones(backbone))
-        for name, task, backbone in fitting:
-            rules.resolve(METHODS.get(name), task, backbone)
-        folder = out or Path("runs") / rules.name
-        return cls(names, fitting, skipped, planning.parse_seeds(seeds), rules, folder, mirror, retry == "failed")
-
-    def unread(self) -> list[str]:
-        """Return the keys of ``--set`` that no requested method reads."""
-        resolved = (self.rules.resolve(METHODS.get(name), task, backbone) for name, task, backbone in self.pairs)
-        return sorted(set(self.rules.assignments) - {key for one in resolved for key in one.origins})
+        resolved = [rules.resolve(METHODS.get(name), task, backbone) for name, task, backbone in fitting]
+        unread = sorted(set(rules.assignments) - {key for one in resolved for key in one.origins})
+        folder, chosen = out or Path("runs") / rules.name, planning.parse_seeds(seeds)
+        return cls(names, fitting, skipped, chosen, rules, folder, mirror, retry == "failed", unread)
 
     def check_stages(self) -> None:
         """Raise NotPreparedError if a stage lacks something beside the data, such as a starting checkpoint."""
@@ -205,8 +201,8 @@ def _summary(request: Request, plan: Plan, found: Scan) -> str:
         hours = planning.hours(plan, found.records)
         lines.append(f"shared stages to train: {', '.join(f'{n} {k}' for k, n in shared.items()) or 'none'}")
         lines.append(f"estimate: {'none, no past records here' if hours is None else f'{hours:.2f} compute hours'}")
-    if unread := request.unread():
-        lines.append(f"--set of what none of these methods reads: {', '.join(unread)}")
+    if request.unread:
+        lines.append(f"--set of what none of these methods reads: {', '.join(request.unread)}")
     lines += [f"skipped: {entry['method']} on {entry['task']}: {entry['reason']}" for entry in plan.skipped]
     return "\n".join(lines)
 

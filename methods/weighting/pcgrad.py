@@ -11,7 +11,7 @@ from tasks.randomness import generator
 
 
 class PCGrad(FromGramian):
-    """For j in random order, while g_i . g_j < 0: g_i <- g_i - (g_i . g_j / |g_j|^2) g_j; their sum is sum_i w_i g_i.
+    """For j in random order, where g_i . g_j < 0: g_i <- g_i - (g_i . g_j / |g_j|^2) g_j; their sum is sum_i w_i g_i.
 
     s = w / sum_i w_i. Dividing is ours: no rule takes longer steps.
     """

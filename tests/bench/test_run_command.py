@@ -336,10 +336,6 @@ def test_plan_starts_nothing_and_writes_nothing(tmp_path: Path, bench_home: Path
     assert "shared stages to train: 3 continued" in result.out  # one a seed; the start is there
     assert "compute hours" in result.out
     assert "none of these methods reads" not in result.out
-    idle = ["--set", "tapweight.rate=1", "--set", "cp.weights=[]"]
-    assert "--set of what none of these methods reads: tapweight.rate\n" in (
-        bench("plan", "--methods", "finetune,cp", *words, *SMALL, *idle).out
-    )
     assert (tree(tmp_path), tree(bench_home)) == before
 
 

@@ -105,6 +105,13 @@ def test_a_gpu_that_is_not_there(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_a_plan_names_what_no_method_reads(tmp_path: Path) -> None:
+    words = ["--methods", "finetune,cp", "--tasks", "analytic:isotropic", "--protocol", "smoke", "--out", tmp_path]
+    result = bench("plan", *words, "--set", "tapweight.rate=1", "--set", "cp.weights=[]")
+    assert result.code == 0
+    assert "--set of what none of these methods reads: tapweight.rate\n" in result.out
+
+
 def test_a_null_control_cannot_be_the_focus(tmp_path: Path) -> None:
     result = run(tmp_path, "--focus", "tapweight-null", methods="tapweight,tapweight-null")
     refused(result, 2, "--focus: 'tapweight-null'", "known: tapweight")

@@ -14,6 +14,7 @@ from methods.hypergradient.probe import Probe, validation_gradient
 from methods.weighting.rule import Signals
 from methods.weighting.tapweight import TapWeight
 from tasks.problem import Batch, Problem
+from tests.methods.networks import NetworkProblem
 
 
 def doubled(batch: Batch) -> Batch:
@@ -78,6 +79,27 @@ def test_the_pass_runs_in_full_precision_whatever_training_uses(demo_problem: Pr
         alignment(encoder, head, lambda e, h: loss(e, h)[None], v)
     assert seen == [(torch.float32, False, False)] * 2
     assert torch.backends.cudnn.allow_tf32 == before
+
+
+def test_the_validation_gradient_is_that_of_torch_func_and_records_no_second_graph() -> None:
+    problem, recorded = NetworkProblem(dropout=0.3), list[bool]()
+    encoder, head = problem.encoder().train(), problem.downstream_head()
+    batch = problem.stream("val", 16, "test").batch(0)
+
+    def loss(encoder: nn.Module, head: nn.Module) -> Tensor:
+        features = problem.features(encoder, batch)
+        if features.requires_grad:
+            features.register_hook(lambda _: recorded.append(torch.is_grad_enabled()))
+        return problem.outputs_loss(head(features), batch)
+
+    function, point = as_function(encoder, head, loss)
+    v, value = validation_gradient(encoder, head, loss)
+    assert recorded == [False]
+    expected, same = torch.func.grad_and_value(function)(point)
+    assert torch.equal(value, same)
+    assert not value.requires_grad
+    for name, part in v.items():
+        torch.testing.assert_close(part, expected[name])
 
 
 class Tiny(nn.Module):

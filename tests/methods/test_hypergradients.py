@@ -167,27 +167,6 @@ def test_a_probe_changes_nothing(name: str) -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_the_validation_gradient_is_that_of_torch_func_and_records_no_second_graph() -> None:
-    problem, recorded = NetworkProblem(dropout=0.3), list[bool]()
-    encoder, head = problem.encoder().train(), problem.downstream_head()
-    batch = problem.stream("val", 16, "test").batch(0)
-
-    def loss(encoder: nn.Module, head: nn.Module) -> Tensor:
-        features = problem.features(encoder, batch)
-        if features.requires_grad:
-            features.register_hook(lambda _: recorded.append(torch.is_grad_enabled()))
-        return problem.outputs_loss(head(features), batch)
-
-    function, point = as_function(encoder, head, loss)
-    v, value = validation_gradient(encoder, head, loss)
-    assert recorded == [False]
-    expected, same = torch.func.grad_and_value(function)(point)
-    assert torch.equal(value, same)
-    assert not value.requires_grad
-    for name, part in v.items():
-        torch.testing.assert_close(part, expected[name])
-
-
 def test_the_one_sided_base_is_used_or_computed() -> None:
     probe = replace(probe_of(NetworkProblem()), base=torch.full((3,), 1e6, dtype=torch.float64))
     assert one_sided(probe, 1e-4).abs().min() > 1e6, "the base that it is given is used"

@@ -7,9 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -24,108 +22,25 @@ from bench.protocol_files import load
 from bench.records import scan
 from slurm.inline import InProcess
 from tasks import pretrained
-from tasks.backbones.roberta import build, describe, prepare, read_weights
+from tasks.backbones.roberta import describe, prepare
 from tasks.catalogue import get
-from tasks.settings import TaskSettings
-from tasks.spec import ProblemSpec
 from tasks.text.batches import Framing
 from tasks.text.encoder import masked_lm_head
 from tasks.text.models import load_saved
-from tasks.text.problem import TextProblem
 from tests.bench.short import ASSIGNMENTS
-from tests.tasks.protocol import task_settings, text_settings
+from tests.tasks.text.saved_models import (
+    KINDS,
+    SIZES,
+    TASK,
+    each,
+    made,
+    prepared,
+    reference,
+    save,
+    settings,
+    word_pieces,
+)
 from tests.tasks.text.small import sentences
-
-TASK = "demo:mood"
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-KINDS: dict[str, dict[str, Any]] = {
-    "bert": SIZES | {"max_position_embeddings": 64},
-    "distilbert": {"dim": 16, "n_layers": 1, "n_heads": 2, "hidden_dim": 32, "max_position_embeddings": 64},
-    "electra": SIZES | {"embedding_size": 8},
-    "mpnet": SIZES | {"max_position_embeddings": 66, "pad_token_id": 0},
-}
-each = pytest.mark.parametrize("kind", ["bert", "distilbert"])
-
-
-@cache
-def word_pieces() -> Any:
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-
-    backend = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    backend.normalizer = normalizers.BertNormalizer()
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=160, special_tokens=list(SPECIAL), show_progress=False)
-    backend.train_from_iterator(sentences(300), trainer)
-    backend.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    return backend
-
-
-def save(kind: str, folder: Path, *, masked: bool = True, vocabulary: int | None = None, **changes: Any) -> Path:
-    """A random model of the kind with its tokenizer, as the library saves them."""
-    from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, BertTokenizer
-
-    names = {f"{role}_token": token for role, token in zip(("pad", "unk", "cls", "sep", "mask"), SPECIAL, strict=True)}
-    BertTokenizer(tokenizer_object=word_pieces(), vocab=word_pieces().get_vocab(), **names).save_pretrained(folder)
-    with torch.random.fork_rng():
-        torch.manual_seed(8)
-        size = vocabulary or word_pieces().get_vocab_size()
-        config = AutoConfig.for_model(kind, vocab_size=size, **KINDS[kind] | changes)
-        model = (AutoModelForMaskedLM if masked else AutoModel).from_config(config)
-        for parameter in model.parameters():
-            parameter.data += 0.05 * torch.randn_like(parameter)
-    model.save_pretrained(folder)
-    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in folder.iterdir()}
-    return folder
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    @cache
-    def folder(kind: str) -> Path:
-        return save(kind, tmp_path_factory.mktemp(kind) / "model")
-
-    return folder
-
-
-@pytest.fixture
-def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("BENCH_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
-def altered(source: Path, folder: Path, **changes: Any) -> Path:
-    """A copy with other values in its config.json."""
-    shutil.copytree(source, folder)
-    config = json.loads((source / "config.json").read_text(encoding="utf-8"))
-    (folder / "config.json").write_text(json.dumps(config | changes), encoding="utf-8")
-    return folder
-
-
-def settings(model: Path | str, **changes: Any) -> TaskSettings:
-    return task_settings().model_copy(update={"text": text_settings(model=str(model), **changes)})
-
-
-def prepared(model: Path | str, **changes: Any) -> ProblemSpec:
-    chosen = settings(model, **changes)
-    prepare([get(TASK)], chosen, mirror=None, download=False, workers=1, say=lambda _: None)
-    return describe(get(TASK), chosen, 0)
-
-
-def made(model: Path | str, **changes: Any) -> TextProblem:
-    problem, _ = build(prepared(model, **changes), settings(model, **changes), "cpu")
-    assert isinstance(problem, TextProblem)
-    return problem
-
-
-def reference(folder: Path, tokens: Tensor, *, typed: bool) -> Tensor:
-    from transformers import AutoModel
-
-    types = {"token_type_ids": torch.tensor([[0] * 5 + [1] * 3 + [0] * 2])} if typed else {}
-    model = AutoModel.from_pretrained(folder).eval()
-    states: Tensor = model(input_ids=tokens, attention_mask=(tokens != 0).long(), **types).last_hidden_state
-    return states
-
 
 # --- what is read of a folder
 
@@ -355,78 +270,3 @@ def test_published_weights_may_be_named(saved: Callable[[str], Path], tmp_path: 
         RequestError, match=r"text\.model: expected a model of text, got gin-attrmask, which is for gin"
     ):
         prepare_tasks(TASK, "finetune", "smoke", ("text.model=gin-attrmask",), None, 1, None)
-
-
-# --- wrong input
-
-
-def wrong(model: Path | str, said: str, **changes: Any) -> None:
-    with pytest.raises(RequestError, match=said) as caught:
-        prepared(model, **changes)
-    assert "\n" not in str(caught.value)
-    assert "text." in str(caught.value)
-
-
-def test_what_is_no_folder_of_a_model_is_refused(saved: Callable[[str], Path], tmp_path: Path) -> None:
-    wrong(tmp_path / "gone", r"text\.model: expected the folder of a saved model or one of roberta-base, got .*gone")
-    bare = altered(saved("bert"), tmp_path / "bare")
-    (bare / "config.json").unlink()
-    wrong(bare, r"got one without config\.json")
-    wrong(altered(saved("bert"), tmp_path / "unknown", model_type="nothing-known"), "a model that transformers knows")
-    without = altered(saved("bert"), tmp_path / "without")
-    (without / "tokenizer.json").unlink()
-    wrong(without, r"expected a tokenizer, tokenizer\.json or .*, got none")
-    (without / "tokenizer.json").write_text("{", encoding="utf-8")
-    wrong(without, "expected a tokenizer that transformers reads")
-    wrong(altered(saved("bert"), tmp_path / "odd", num_attention_heads=3), "expected an encoder that AutoModel builds")
-
-
-def test_a_tokenizer_that_does_not_fit_is_refused(saved: Callable[[str], Path], tmp_path: Path) -> None:
-    from transformers import PreTrainedTokenizerFast
-
-    size = word_pieces().get_vocab_size()
-    small = altered(saved("bert"), tmp_path / "small", vocab_size=size - 1)
-    wrong(small, rf"a tokenizer of at most {size - 1} tokens, the model's vocab_size, got one of {size}")
-    wrong(
-        altered(saved("bert"), tmp_path / "pad", pad_token_id=5),
-        "expected pad_token_id 0 as the tokenizer has it, got 5",
-    )
-    roles = {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]", "unk_token": "[UNK]"}
-    for missing, said in (("mask_token", "mask_token"), ("cls_token", "cls_token or bos_token")):
-        folder = altered(saved("bert"), tmp_path / missing)
-        kept = {role: token for role, token in (roles | {"mask_token": "[MASK]"}).items() if role != missing}
-        PreTrainedTokenizerFast(tokenizer_object=word_pieces(), **kept).save_pretrained(folder)
-        wrong(folder, rf"text\.model .*{missing}: expected a tokenizer with a {said}, got one without")
-
-
-def test_what_is_no_encoder_of_text_is_refused(tmp_path: Path) -> None:
-    from transformers import AutoConfig, AutoModel
-
-    folder = save("bert", tmp_path / "model")
-    config = AutoConfig.for_model("gpt2", vocab_size=200, n_embd=16, n_layer=1, n_head=2)
-    AutoModel.from_config(config).save_pretrained(folder)
-    wrong(folder, "an encoder whose first state depends on all tokens and on no padding, got gpt2")
-    for kind in ("t5", "vit"):
-        AutoConfig.for_model(kind).save_pretrained(folder)
-        wrong(folder, f"expected an encoder of text, got {kind}")
-
-
-@pytest.mark.parametrize("kind", ["bert", "mpnet"])
-def test_texts_longer_than_the_positions_are_refused(kind: str, saved: Callable[[str], Path]) -> None:
-    most = 64  # MPNet's begin behind the padding index, as RoBERTa's do, so it has two rows more
-    for name in ("tokens", "corpus_tokens", "document_tokens"):
-        prepared(saved(kind), **{name: most})
-        wrong(saved(kind), rf"text\.{name}: expected at most {most}, the positions of .*, got 70", **{name: 70})
-
-
-def test_weights_of_another_architecture_are_refused(saved: Callable[[str], Path], tmp_path: Path) -> None:
-    problem = made(saved("bert"))
-    with pytest.raises(RequestError, match=r"model_type 'bert' as text\.model has it, got 'distilbert'"):
-        problem.load_checkpoint(saved("distilbert"))
-    wide = save("bert", tmp_path / "wide", hidden_size=32)
-    with pytest.raises(RequestError, match=r"hidden_size 16 as text\.model has it, got 32") as caught:
-        problem.load_checkpoint(wide)
-    assert "\n" not in str(caught.value)
-    read_weights(saved("bert"), "demo", settings(saved("bert")))
-    with pytest.raises(RequestError, match="hidden_size 16"):
-        read_weights(wide, "demo", settings(saved("bert")))
