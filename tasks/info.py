@@ -18,18 +18,33 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]  # no colon or co
 Columns = Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)]
 
 
-class TextFile(BaseModel):
-    """One raw file of a text task, or of unlabelled text."""
+class RawFile(BaseModel):
+    """A file as somebody publishes it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: str  # path below the mirror
     sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$")  # of the uncompressed content, see tasks.sources
-    rows: int = Field(gt=0)  # usable rows (lines of unlabelled text) that it gives
     url: str = ""  # public address, tried after the mirror; "ARCHIVE.zip#MEMBER" for a file in an archive
+
+
+class Released(BaseModel):
+    """How a file is made of published ones where it is not published itself, see :mod:`tasks.text.released`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    by: Literal["test texts taken out", "ids", "folders"]
+    part: str = ""  # which of the files that are made in this way
+    of: Annotated[tuple[RawFile, ...], Field(min_length=1)]
+
+
+class TextFile(RawFile):
+    """One raw file of a text task, or of unlabelled text."""
+
+    rows: int = Field(gt=0)  # usable rows (lines of unlabelled text) that it gives
     header: tuple[str, ...] = ()  # where it differs from that of the task's other files
     first: Columns = ()  # likewise
-    whole: Self | None = None  # a public file of which this one is the rows with no text of a test file, made of it
+    made: Released | None = None  # what it is made of where it is nowhere to be had
 
 
 class TextData(BaseModel):
@@ -48,14 +63,15 @@ class TextData(BaseModel):
     test: dict[Name, TextFile]  # parts that are pooled in the score and also scored one by one where there are several
     domain: TextFile | None = None  # unlabelled text of the domain, one a line, for DAPT
     subset: bool = False  # whether the training file holds only a part of the official rows
-    by_hand: str = ""  # how to make the files that have no public address, for the error that misses them
 
     @model_validator(mode="after")
-    def _parts_are_checked(self) -> Self:
+    def _made_files_are_checked(self) -> Self:
         for file in (self.train, self.val, *self.test.values()):
-            known = file and file.whole and file.sha256 and file.whole.sha256
-            if file and file.whole and not (known and self.format == "jsonl" and len(self.first) == 1):
-                raise ValueError("whole: expected sha256 in and beside it, format jsonl and one column in first")
+            if file and file.made and not file.sha256:
+                raise ValueError("made: expected sha256 beside it, by which the file that is made is checked")
+            apart = file and file.made and file.made.by == "test texts taken out"
+            if apart and not (self.format == "jsonl" and len(self.first) == 1):
+                raise ValueError("made.by: 'test texts taken out' needs format jsonl and one column in first")
         return self
 
 

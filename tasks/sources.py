@@ -57,6 +57,33 @@ def locate(file: str, *, sha256: str = "", url: str = "", mirror: str | None = N
     raise NotPreparedError(f"{file}: not found; looked at {', '.join(looked)}; run: {COMMAND}")
 
 
+def locate_archive(file: str, *, url: str = "", mirror: str | None = None, download: bool = False) -> Path:
+    """Return the path of an archive as it came: in the mirror, if that is a folder, else beside the cache.
+
+    Raises
+    ------
+    RequestError: if ``mirror`` is neither a folder nor an address.
+    NotPreparedError: if it is nowhere to be had.
+    """
+    looked: list[str] = []
+    for place in candidates(file, url=url, mirror=mirror):
+        try:
+            if isinstance(place, Path) and place.is_file():
+                return place
+            if isinstance(place, str) and download:
+                return _downloaded(place)
+            looked.append(str(place) if isinstance(place, Path) else f"{place} (downloads are off)")
+        except OSError as error:
+            looked.append(f"{place} ({error})")
+    raise NotPreparedError(f"{file}: not found; looked at {', '.join(looked)}; run: {COMMAND}")
+
+
+def forget_archive(path: Path) -> None:
+    """Remove a damaged archive, if it was downloaded, so that the next attempt fetches it anew."""
+    if path.parent == home() / "downloads":
+        path.unlink()
+
+
 def keep(file: str, source: Path | str, raw: bytes, *, sha256: str = "") -> Path:
     """Verify the content of a file that came from ``source``, put it into the cache, and return its path there.
 
@@ -168,17 +195,23 @@ def _download(address: str) -> bytes:
 
 def _download_member(address: str, member: str) -> bytes:
     """Return one file of a zip archive; raises OSError if the archive is damaged or lacks it."""
-    path = home() / "downloads" / PurePosixPath(urlsplit(address).path).name
-    if not path.is_file():
-        write_atomic(path, lambda temporary: fetch(address, temporary))
+    path = _downloaded(address)
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.read(member)
     except KeyError as error:
         raise OSError(f"no file {member} in the archive") from error
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        path.unlink()  # the next attempt fetches it anew
+        forget_archive(path)
         raise OSError(f"a damaged archive: {error}") from error
+
+
+def _downloaded(address: str) -> Path:
+    """Return an archive, which stays beside the cache for all that is in it; raises OSError if it cannot be had."""
+    path = home() / "downloads" / PurePosixPath(urlsplit(address).path).name
+    if not path.is_file():
+        write_atomic(path, lambda temporary: fetch(address, temporary))
+    return path
 
 
 def fetch(address: str, path: Path) -> None:

@@ -22,7 +22,8 @@ from bench.files import digest, home, write_atomic, write_json
 from tasks.info import SuiteInfo, TaskInfo, TextFile
 from tasks.settings import TextSettings
 from tasks.sources import COMMAND, forget, locate, preparing
-from tasks.text.files import content_of, lines_of, renew
+from tasks.text.files import content_of, renew
+from tasks.text.read import lines_of
 from tasks.text.table import TextTable, load_table, prepare_table, table_meta
 
 FORMAT = 1  # raised when the same settings come to mean another corpus
@@ -146,7 +147,7 @@ def domain_text(info: TaskInfo) -> tuple[str, ...]:
     file = info.text.domain
     held_out = set(_held_out(load_table(info, 0), info))
     path = locate(file.file, sha256=file.sha256, url=file.url)
-    return tuple(line for line in lines_of(file, path) if line.strip() and fold(line) not in held_out)
+    return tuple(line for line in lines_of(file.file, path) if line.strip() and fold(line) not in held_out)
 
 
 def fold(text: str) -> str:
@@ -203,7 +204,7 @@ def _lines(suite: SuiteInfo, settings: TextSettings, mirror: str | None, downloa
     except NotPreparedError as error:
         raise NotPreparedError(f"text corpus of {suite.name}: {error}{'' if file.url else ELSEWHERE}") from error
     try:
-        lines = list(islice(lines_of(file, path), start, start + settings.sentences))
+        lines = list(islice(lines_of(file.file, path), start, start + settings.sentences))
         # Blank lines are dropped where the file is kept, and nobody here knows whether the published one has some.
         if len(lines) < settings.sentences - file.rows // 1000:
             raise NotPreparedError(

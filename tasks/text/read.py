@@ -56,6 +56,24 @@ def read_rows(info: TaskInfo, file: TextFile, path: Path) -> Rows:
     return rows
 
 
+def lines_of(file: str, path: Path) -> Iterator[str]:
+    """Yield the lines of a gzip file; ``file`` is its name in messages.
+
+    Raises
+    ------
+    NotPreparedError: naming file and line, if it is not UTF-8.
+    """
+    with gzip.open(path, "rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                yield line.removesuffix(b"\n").decode()
+            except UnicodeDecodeError as error:
+                raise NotPreparedError(
+                    f"{file}, line {number:,}: expected UTF-8, got {error.object[error.start :][:4]!r}; "
+                    "convert the file, then run the command again"
+                ) from error
+
+
 def _records(info: TaskInfo, file: TextFile, path: Path, wanted: Sequence[str]) -> Iterator[Record]:
     assert info.text
     where, format_ = f"{info.id}: {file.file}", info.text.format

@@ -19,8 +19,8 @@ from tasks.info import TaskInfo, TextFile
 from tasks.sources import forget
 from tasks.text import arrays
 from tasks.text.checks import check_entry, check_labels, check_rows, count
-from tasks.text.files import content_of, lines_of, locate_file, renew
-from tasks.text.read import Rows, read_rows
+from tasks.text.files import content_of, locate_file, renew
+from tasks.text.read import Rows, lines_of, read_rows
 from tasks.text.split import Sizes, Split, split_rows
 
 FORMAT = 1  # raise when the same entry would give another table, computed demo rows included
@@ -61,7 +61,7 @@ def prepare_table(info: TaskInfo, *, mirror: str | None, download: bool) -> None
     check_entry(info)
     if domain := info.text.domain:
         path = locate_file(info, domain, mirror=mirror, download=download)
-        check_rows(info, domain, sum(1 for line in lines_of(domain, path) if line.strip()))
+        check_rows(info, domain, sum(1 for line in lines_of(domain.file, path) if line.strip()))
     rows = _demo(info) if info.file.startswith("demo:") else {}
     files = {name: file for name, file in _files(info).items() if name not in rows}
     for file in files.values():

@@ -17,7 +17,7 @@ import pytest
 
 from bench.errors import NotPreparedError, RequestError
 from bench.files import home
-from tasks.sources import candidates, checksum, forget, locate, locate_newest
+from tasks.sources import candidates, checksum, forget, forget_archive, locate, locate_archive, locate_newest
 
 CONTENT = b"smiles,y\nCCO,1\nCCN,0\n"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -286,3 +286,22 @@ def test_the_newest_content_of_an_address_needs_downloads(folder: Path, address:
     assert locate_newest(FILE, "mine/set.csv", mirror=address) is None
     assert locate_newest(FILE, "mine/set.csv", mirror=address, download=True) == home() / "data" / FILE
     assert checksum(FILE) == SHA256
+
+
+def test_an_archive_stays_as_it_came(folder: Path, address: str) -> None:
+    content = gzip.compress(b"a\r\n\n\nb")  # which a text file would not keep
+    (folder / "set.tar.gz").write_bytes(content)
+    assert locate_archive("set.tar.gz", mirror=str(folder)) == folder / "set.tar.gz"
+    with pytest.raises(NotPreparedError, match=rf"set.tar.gz: not found; looked at {address}/set.tar.gz \(downloads"):
+        locate_archive("set.tar.gz", mirror=address)
+    for _ in range(2):
+        found = locate_archive("set.tar.gz", url=f"{address}/set.tar.gz", mirror=str(folder / ".."), download=True)
+        assert found == home() / "downloads" / "set.tar.gz"
+        assert found.read_bytes() == content
+        (folder / "set.tar.gz").write_bytes(b"not asked for again")
+    forget_archive(found)
+    assert locate_archive("set.tar.gz", mirror=address, download=True).read_bytes() == b"not asked for again"
+    forget_archive(folder / "set.tar.gz")
+    assert (folder / "set.tar.gz").is_file(), "the mirror's own"
+    with pytest.raises(NotPreparedError, match=rf"none.tar.gz: not found; looked at {address}/none.tar.gz \(404"):
+        locate_archive("none.tar.gz", mirror=address, download=True)
