@@ -67,11 +67,13 @@ class TextData(BaseModel):
     @model_validator(mode="after")
     def _made_files_are_checked(self) -> Self:
         for file in (self.train, self.val, *self.test.values()):
-            if file and file.made and not file.sha256:
+            if not (file and file.made):
+                continue
+            if not file.sha256:
                 raise ValueError("made: expected sha256 beside it, by which the file that is made is checked")
-            apart = file and file.made and file.made.by == "test texts taken out"
-            if apart and not (self.format == "jsonl" and len(self.first) == 1):
-                raise ValueError("made.by: 'test texts taken out' needs format jsonl and one column in first")
+            known = all(raw.sha256 for raw in file.made.of) and self.format == "jsonl" and len(self.first) == 1
+            if file.made.by == "test texts taken out" and not known:
+                raise ValueError(f"made.by: {file.made.by!r} needs sha256 in of, format jsonl, one column in first")
         return self
 
 

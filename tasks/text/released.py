@@ -54,7 +54,7 @@ def _by_ids(info: TaskInfo, made: Released, paths: Sequence[Path]) -> list[str]:
     """MRPC: the pairs whose two ids stand together in the second file are the part "dev", the others "train"."""
     pairs, ids = (list(lines_of(raw.file, path)) for raw, path in zip(made.of, paths, strict=True))
     development = {tuple(line.split("\t")) for line in ids}
-    header, *rows = (line.strip() for line in pairs)
+    header, *rows = [line.strip() for line in pairs] or [""]
     kept = [row for row in rows if (tuple(row.split("\t")[1:3]) in development) == (made.part == "dev")]
     return [header.removeprefix("\ufeff"), *kept]
 

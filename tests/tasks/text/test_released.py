@@ -75,9 +75,10 @@ def test_rows_whose_text_is_in_a_test_file_are_taken_out(tmp_path: Path) -> None
     made = {"by": "test texts taken out", "of": [raw]}
     tested = jsonl(("fine", "yes"), ("bad", "no"))
     assert made_of(entry(tmp_path, jsonl(*kept), made, test=tested, format="jsonl"), tmp_path) == jsonl(*kept)
-    for wrong in ({"format": "tsv"}, {"format": "jsonl", "first": ("sentence", "label")}):
-        with pytest.raises(ValidationError, match=r"made.by: 'test texts taken out' needs format jsonl and one column"):
-            entry(tmp_path, jsonl(*kept), made, test=tested, **wrong)
+    unknown = {"format": "jsonl", "made": made | {"of": [{"file": "own/released.gz"}]}}
+    for wrong in ({"format": "tsv"}, {"format": "jsonl", "first": ("sentence", "label")}, unknown):
+        with pytest.raises(ValidationError, match=r"made.by: .* needs sha256 in of, format jsonl, one column in first"):
+            entry(tmp_path, jsonl(*kept), wrong.pop("made", made), test=tested, **wrong)
 
 
 @pytest.mark.parametrize("part", ["train", "dev"])
