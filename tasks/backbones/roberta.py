@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 NAME = "roberta"
 POSITIONS = 512  # of RoBERTa; its table has two rows more
 OBJECTIVES = ("masked-lm", "contrastive", "split-order")
+BATCHES = 2  # raise it when unlabelled batches come to be made otherwise of the same sentences
 
 
 def prepare(
@@ -84,6 +85,7 @@ def describe(task: TaskInfo, settings: TaskSettings, seed: int) -> ProblemSpec:
         corpus={
             **corpus,
             "planted_classes": suite.planted_classes,
+            "batches": BATCHES,
             **text.model_dump(mode="json", include={"seed", "corpus_tokens", "mask_share", "temperature"}),
         },
         objectives=(*OBJECTIVES, "planted") if suite.planted_classes else OBJECTIVES,

@@ -125,8 +125,9 @@ def unlabelled_batch(tokens: Tokens, rows: Tensor, framing: Framing, share: floa
     """
     ids = [tokens[row][: framing.room] for row in rows.tolist()]
     divisible = torch.tensor([len(row) > 1 for row in ids])
-    swapped = torch.randint(2, (len(ids),), generator=draws).bool() & divisible
-    parted = [framing.pair(*halves(row, swap)) for row, swap in zip(ids, swapped.tolist(), strict=True)]
+    drawn = torch.randint(4, (len(ids),), generator=draws)  # two bits each
+    swapped, later = (drawn % 2).bool() & divisible, (drawn // 2).bool()
+    parted = [framing.pair(*halves(*row)) for row in zip(ids, swapped.tolist(), later.tolist(), strict=True)]
     plain, split = framing.pad([*map(framing.single, ids), *parted]).chunk(2)
     masked, predicted = mask_tokens(plain, framing.tokenizer, share, draws)
     order = torch.where(divisible, (~swapped).long(), IGNORED)

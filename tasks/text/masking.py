@@ -34,7 +34,11 @@ def mask_tokens(tokens: Tensor, tokenizer: Tokenizer, share: float, draws: torch
     return corrupted, chosen.flatten().nonzero()[:, 0]
 
 
-def halves(ids: NDArray[np.int64], swap: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the two halves of a sentence, the longer one first unless swapped; no token is lost."""
-    middle = (len(ids) + 1) // 2
+def halves(ids: NDArray[np.int64], swap: bool, later: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the two halves of a sentence in order or swapped; no token is lost.
+
+    The middle one of an odd number of tokens ends the first half or, if ``later``, begins the second. Drawn apart
+    from ``swap``, it keeps the lengths of the two from telling the order.
+    """
+    middle = (len(ids) + (not later)) // 2
     return (ids[middle:], ids[:middle]) if swap else (ids[:middle], ids[middle:])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -78,13 +80,18 @@ def views(texts: tuple[str, ...], step: int = 0, share: float = 0.15, limit: int
     )
 
 
+def parts_of(batch: Batch, row: int) -> tuple[list[int], list[int]]:
+    """The tokens of the two halves that a sentence's view holds, in the order of the view."""
+    parts = batch["halves"][row][batch["halves"][row] != 1].tolist()
+    middle = parts.index(2)
+    return parts[1:middle], parts[middle + 2 : -1]
+
+
 def test_split_order_keeps_all_tokens() -> None:
     texts = (*sentences(60), "", "a")
     ids, batch, orders = tokenizer().encode(texts), views(texts, limit=200), []
     for row, sentence in enumerate(ids):
-        parts = batch["halves"][row][batch["halves"][row] != 1].tolist()
-        middle = parts.index(2)
-        one, other = parts[1:middle], parts[middle + 2 : -1]
+        one, other = parts_of(batch, row)
         order = int(batch["order"][row])
         assert (other + one if order == 0 else one + other) == sentence
         assert abs(len(one) - len(other)) <= 1
@@ -95,9 +102,29 @@ def test_split_order_keeps_all_tokens() -> None:
     assert not torch.equal(views(texts, step=1)["order"], batch["order"])  # drawn anew with each batch
 
 
-def test_halves() -> None:
-    assert [half.tolist() for half in halves(numbers(5), False)] == [[10, 11, 12], [13, 14]]
-    assert [half.tolist() for half in halves(numbers(5), True)] == [[13, 14], [10, 11, 12]]
+def test_lengths_of_halves_do_not_tell_their_order() -> None:
+    text = next(text for text in sentences(60) if len(tokenizer().encode((text,))[0]) % 2)
+    batch, counts = views((text,) * 400), Counter[tuple[int, bool]]()
+    for row in range(400):
+        one, other = parts_of(batch, row)
+        counts[int(batch["order"][row]), len(one) > len(other)] += 1
+    assert len(counts) == 4
+    assert min(counts.values()) > 70  # of 100 expected each
+
+
+@pytest.mark.parametrize(
+    ("swap", "later", "expected"),
+    [
+        (False, False, [[10, 11, 12], [13, 14]]),
+        (True, False, [[13, 14], [10, 11, 12]]),
+        (False, True, [[10, 11], [12, 13, 14]]),
+        (True, True, [[12, 13, 14], [10, 11]]),
+    ],
+)
+def test_halves(swap: bool, later: bool, expected: list[list[int]]) -> None:
+    assert [half.tolist() for half in halves(numbers(5), swap, later)] == expected
+    even = [[10, 11], [12, 13]]
+    assert [half.tolist() for half in halves(numbers(4), swap, later)] == (even[::-1] if swap else even)
 
 
 def test_long_sentences_are_cut_alike_in_all_views() -> None:
