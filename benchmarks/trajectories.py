@@ -1,11 +1,13 @@
-"""Do two ways of learning the weights differ? Final weights over seeds, compared by exact permutation tests.
+"""Do two ways of learning the weights differ? The weights at each quarter of the run, compared over seeds by exact
+permutation tests, Holm over quarters and objectives.
 
     python benchmarks/trajectories.py --task bace --protocol small --seeds 0-9 --out FOLDER \\
-        --variant exact tapweight.unroll_one=1 tapweight.rate=0.02 --variant default
+        --variant exact tapweight.unroll_one=1 tapweight.rate=0.02 tapweight.optimiser.lr=1.667e-4 --variant default
 
 Each variant is a name and assignments on top of the protocol; the first is what the others are compared
-with. Only the stages up to the learning one run, on the starting weights that the cache holds. Results are
-kept in FOLDER, one JSON file for each variant and seed, so that a second call goes on, and two calls with
+with. A variant that moves the upper levels k times as often needs both rates, of the weights and of level II,
+divided by k. Only the stages up to the learning one run, on the starting weights that the cache holds. Results
+are kept in FOLDER, one JSON file for each variant and seed, so that a second call goes on, and two calls with
 different seeds can run at once.
 """
 
@@ -88,16 +90,31 @@ def main() -> None:
     for name in names:
         cells = (f"{m:.3f} +- {s:.3f}" for m, s in zip(final[name].mean(0), final[name].std(0, ddof=1), strict=True))
         print(f"{name:24s} {np.mean([run['seconds'] for run in found[name]]):7.1f} s  {'  '.join(cells)}")
+    steps = max(run["steps"][-1] for runs in found.values() for run in runs)
     for name in names[1:]:
-        tests = [two_sample(final[name][:, k], final[names[0]][:, k], generator=np.random.default_rng(0)).p
-                 for k in range(len(objectives))]  # fmt: skip
-        print(f"{name} against {names[0]}: p after Holm "
-              + ", ".join(f"{o} {p:.3f}" for o, p in zip(objectives, holm(tests), strict=True)))  # fmt: skip
+        p = holm([
+            two_sample(mine[:, k], theirs[:, k], generator=np.random.default_rng(0)).p
+            for mine, theirs in zip(quarters(found[name], steps), quarters(found[names[0]], steps), strict=True)
+            for k in range(len(objectives))
+        ])  # fmt: skip
+        told = ", ".join(f"{o} {value:.3f}" for o, value in zip(objectives, p[-len(objectives) :], strict=True))
+        print(f"{name} against {names[0]}: p after Holm at the end {told}; smallest of all quarters {min(p):.3f}")
     if options.picture:
         curves = [drawn(name, runs) for name, runs in found.items()]
         shown = TaskCurves(task=options.task, weights=curves, learning=[])
         title = {"Title": f"Objective weights on {options.task}"}
         save(lambda: panels(shown, options.protocol), options.picture.with_suffix(""), title)
+
+
+def quarters(runs: list[dict[str, Any]], steps: int) -> list[np.ndarray]:
+    """Return the weights (seeds, n) after each quarter of ``steps``; equal ones before the first move."""
+    n, found = len(runs[0]["objectives"]), []
+    for quarter in range(1, 5):
+        moves = [np.searchsorted(run["steps"], steps * quarter / 4, side="right") for run in runs]
+        found.append(
+            np.array([run["weights"][m - 1] if m else [1 / n] * n for run, m in zip(runs, moves, strict=True)])
+        )
+    return found
 
 
 def drawn(name: str, runs: list[dict[str, Any]]) -> WeightCurves:
