@@ -79,8 +79,10 @@ def read_yaml(path: Path, kind: str) -> dict[str, Any]:
     return content
 
 
-def parse_yaml(text: str, expected: str) -> Any:
+def parse_yaml(text: str, expected: str, *, trusted: bool = False) -> Any:
     """Return the plain values that ``text`` holds.
+
+    That of installed packages is ``trusted``: libyaml reads it ten times faster, and brackets without end crash it.
 
     Raises
     ------
@@ -90,7 +92,8 @@ def parse_yaml(text: str, expected: str) -> Any:
     import yaml
 
     try:
-        loader = yaml.SafeLoader(text)
+        # Not every build of PyYAML has libyaml.
+        loader = (getattr(yaml, "CSafeLoader", yaml.SafeLoader) if trusted else yaml.SafeLoader)(text)
         node = loader.get_single_node()
         if node is None:
             return None

@@ -85,10 +85,6 @@ class Progress:
         counts = f"{self.done} done, {self.failed} failed"
         self._bar.update(self._task, completed=self.done + self.failed, description=counts)
 
-    def note(self, text: str) -> None:
-        """Write a line of its own, above the bar where there is one."""
-        self._print(text)
-
     def _print(self, line: str) -> None:
         if self._live:
             self._live.console.print(Text(line), soft_wrap=True)

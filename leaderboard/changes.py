@@ -139,9 +139,11 @@ def read(path: Path) -> KeptReport:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise RequestError(f"--baseline: {file} is no whole report ({where or 'content'}: {first['msg']})") from error
+        raise RequestError(
+            f"--baseline: expected a whole report, got {file} ({where or 'content'}: {first['msg']})"
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise RequestError(f"--baseline: {file} is no whole report (no JSON)") from error
+        raise RequestError(f"--baseline: expected a whole report, got {file} (no JSON)") from error
 
 
 def kept(report: Report) -> KeptReport:

@@ -40,7 +40,7 @@ def build(folders: Sequence[Path], focus: str | None = None) -> Report:
     if focus is not None and not any(board.focus for board in boards):
         rows = [row for board in boards for row in board.rows if row.control_of is None]
         known = {name for row in rows for name in (row.label, row.method)}
-        raise RequestError(f"focus: {focus!r} is not a method of this report; {nearest(focus, known)}")
+        raise RequestError(f"--focus: {focus!r} is not a method of this report; {nearest(focus, known)}")
     return Report(
         folders=[str(folder) for folder in folders],
         boards=boards,
@@ -86,7 +86,9 @@ def write(
             paths.append(_write_text(into / "changes.md", changes.render(changes.since(before, changes.kept(report)))))
     except OSError as error:
         name = "--out" if to is None else "--to"
-        raise RequestError(f"{name}: cannot write the report into {into}: {error.strerror or error}") from error
+        raise RequestError(
+            f"{name}: expected a folder that can be written, got {into} ({error.strerror or error})"
+        ) from error
     return paths
 
 

@@ -83,8 +83,11 @@ class StartSettings(Grown):
 
     @model_validator(mode="after")
     def _complete(self) -> StartSettings:
-        if self.kind == "pretrain" and self.optimiser is None:
-            raise ValueError("kind 'pretrain' needs steps, batch and optimiser")
+        needed = ("steps", "batch", "optimiser") if self.kind == "pretrain" else ()
+        if missing := [name for name in needed if name not in self.model_fields_set or getattr(self, name) is None]:
+            raise ValueError(
+                f"expected steps, batch and optimiser with kind 'pretrain', got no {', no '.join(missing)}"
+            )
         return self
 
 
@@ -220,7 +223,7 @@ class Settings(TaskSettings):
     continued: ContinuedSettings
     finetune: FinetuneSettings
     method: SerializeAsAny[Section] | None = None
-    others: dict[str, SerializeAsAny[Section]] = Field(default={})  # of methods whose stages this one takes, by name
+    others: dict[str, SerializeAsAny[Section]] = Field(default={})  # of methods whose stages this one takes, by section
 
     def own(self, kind: type[Own]) -> Own:
         """Return the method's own section, which is of class ``kind``."""

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from bench.errors import RequestError, first_fault, nearest
+from bench.files import parse_yaml
 from tasks.info import SuiteInfo, TaskInfo
 
 GROUP = "bench.suites"
@@ -52,13 +53,11 @@ def read_suite(path: Path) -> SuiteInfo:
     ------
     RequestError: naming file, entry and field.
     """
-    import yaml
-
+    expected = f"{path}: expected a YAML file of a suite"
     try:
-        # The C parser is ten times faster; not every build of PyYAML has it.
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RequestError(f"{path}: expected a YAML file of a suite: {' '.join(str(error).split())}") from error
+        content = parse_yaml(path.read_text(encoding="utf-8"), expected, trusted=True)
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"{expected}: {error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("tasks"), dict):
         raise RequestError(
             f"{path}: expected a mapping with name, title, corpus and tasks (a mapping of name to entry)"

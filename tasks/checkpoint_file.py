@@ -32,7 +32,7 @@ def read_tensors(path: Path, wrappers: Sequence[str]) -> Mapping[str, Tensor]:
             else torch.load(path, map_location="cpu", weights_only=True)
         )
     except FileNotFoundError as error:
-        raise RequestError(f"checkpoint {path}: no such file") from error
+        raise RequestError(f"start.checkpoint: expected a file, got {path}, which does not exist") from error
     # A damaged file can raise almost anything: unpickling, archive, header and end-of-file errors.
     except Exception as error:
         raise RequestError(

@@ -108,9 +108,10 @@ class TaskInfo(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.metric not in SCORED_BY[self.kind]:
-            raise ValueError(f"metric {self.metric} does not score {self.kind}")
+            fitting = ", ".join(sorted(SCORED_BY[self.kind]))
+            raise ValueError(f"metric: expected {fitting} for kind {self.kind}, got {self.metric!r}")
         if len(set(self.targets)) < len(self.targets):
-            raise ValueError("targets name a column twice")
+            raise ValueError(f"targets: expected each column once, got {', '.join(self.targets)}")
         if (self.inputs == "text") != (self.text is not None):
             raise ValueError("a task whose inputs are text needs the section text, and no other task has it")
         if self.text is None and not (self.file and self.targets):
@@ -170,5 +171,5 @@ class SuiteInfo(BaseModel):
     def _consistent(self) -> Self:
         names = [task.name for task in self.tasks]
         if len(set(names)) < len(names) or any(task.suite != self.name for task in self.tasks):
-            raise ValueError(f"tasks must have names of their own and the suite {self.name!r}")
+            raise ValueError(f"tasks: expected names of their own and the suite {self.name!r}, got {', '.join(names)}")
         return self

@@ -115,7 +115,10 @@ class GraphSettings(Section):
     def _overlapping(self) -> GraphSettings:
         inner, outer = self.context
         if not 0 <= inner < min(self.radius, outer):
-            raise ValueError(f"context: expected an inner edge below its outer edge and below radius {self.radius}")
+            raise ValueError(
+                f"context: expected an inner edge below its outer edge and below radius {self.radius}, "
+                f"got {inner} and {outer}"
+            )
         return self
 
 

@@ -10,7 +10,6 @@ from methods.hypergradient.functional import Function, Parameters, as_function
 from methods.hypergradient.probe import Probe
 from methods.settings import BiLevelSettings
 from methods.stage import Context, Model, StageResult, Weights
-from methods.stages import optimiser as optimisers
 from methods.stages.common import PURPOSE, Pretraining, check_finite, copy_state, on_cpu
 from methods.stages.upper import UpperLevel, UpperLevelStage
 from tasks.problem import Batch, Problem
@@ -43,16 +42,14 @@ class BiLevel(UpperLevelStage):
 
     def run(self, problem: Problem, start: Weights, context: Context) -> StageResult:
         one, two, total = self.pretraining, self.settings, self.pretraining.steps
-        body, upper = Pretraining(problem, start, one, self.name, two.idle), UpperLevel(problem, two, self.name)
-        heads = AllHeads(body.heads, problem.downstream_head())
-        head_optimiser = optimisers.build(heads.task.parameters(), one.optimiser)
+        head, upper = problem.downstream_head(), UpperLevel(problem, two, self.name)
+        body = Pretraining(problem, start, one, self.name, two.idle, head)
+        heads = AllHeads(body.heads, head)
         corpus = problem.stream(one.source, one.batch, PURPOSE)
         train = problem.stream("train", two.batch, "bi-level")
         val = problem.stream(self.validation, two.validation_batch, "level III")
         body.check_slopes(corpus)
-        parts = {
-            **body.parts(), "head": heads.task, "head optimiser": head_optimiser, "rule": upper.rule, "log": upper.log,
-        }  # fmt: skip
+        parts = {**body.parts(), "head": head, "rule": upper.rule, "log": upper.log}
         for step in context.steps(total, parts, one.batch):
             batch, labelled, s = corpus.batch(step), train.batch(step), upper.rule.weights()
             due = (step + 1) % two.unroll == 0
@@ -68,13 +65,12 @@ class BiLevel(UpperLevelStage):
             (two.coefficient * loss).backward()
             del loss
             body.move(step)
-            optimisers.apply(head_optimiser, one.optimiser, step, total)
             if asked:
                 held_out = val.batch(step // two.unroll)
                 probe = Probe(*asked, upper.gradient(body.encoder, heads, held_out, step + 1), s, unweighted=unweighted)
                 upper.move(probe, measured, step + 1, total)
                 del probe  # and v
-        joint = Model(copy_state(body.encoder), copy_state(heads.task))
+        joint = Model(copy_state(body.encoder), copy_state(head))
         return StageResult(body.weights(), {"joint": joint}, {"trajectory": upper.log.record()})
 
 

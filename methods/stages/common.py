@@ -64,17 +64,19 @@ def check_known(named: Collection[str], objectives: Sequence[str], stage: str, o
 class Pretraining:
     """The encoder theta, the objective heads and their optimiser, from the weights that a stage is given.
 
+    The optimiser moves ``head`` too, the end task's where it is trained on the same level.
     Raises LossError if an objective depends on nothing that trains and is not declared idle.
     """
 
     def __init__(
-        self, problem: Problem, start: Weights, settings: ContinuedSettings, stage: str, idle: Collection[str] = ()
-    ) -> None:
+        self, problem: Problem, start: Weights, settings: ContinuedSettings, stage: str, idle: Collection[str] = (),
+        head: nn.Module | None = None,
+    ) -> None:  # fmt: skip
         self.problem, self.settings, self.stage, self.idle = problem, settings, stage, idle
         self.encoder = restored(problem.encoder(), start["encoder"])
         self.heads = problem.objective_heads()
         restored(self.heads, start["heads"])
-        parameters = [*self.encoder.parameters(), *self.heads.parameters()]
+        parameters = [*self.encoder.parameters(), *self.heads.parameters(), *(head.parameters() if head else ())]
         slow = {p: share for module, share in problem.slow_parts(self.heads).items() for p in module.parameters()}
         self.optimiser = optimisers.build(parameters, settings.optimiser, slow)
 

@@ -74,6 +74,8 @@ class Continued(Stage):
         body.check_slopes(stream)
         for step in context.steps(total, {**body.parts(), "rule": rule, "log": log}, self.settings.batch):
             batch = stream.batch(step)
+            # Made before the training pass, so that it drops the units which that pass drops.
+            again = body.function(batch) if "losses_after" in rule.needs else None
             terms, jacobian = body.terms(batch, step), None
             losses = torch.stack(terms)
             measured = on_cpu(losses)
@@ -91,16 +93,11 @@ class Continued(Stage):
             else:
                 (s.to(losses) @ losses).backward()
             body.move(step)
+            if again:
+                function, present = again
+                with torch.no_grad():
+                    signals = replace(signals, losses_after=on_cpu(function(present)))
             if not rule.before_step:
-                update(rule, self._after(signals, rule, body, batch), problem.objectives, self.name, step)
-            log.add(step + 1, s, measured)
+                update(rule, signals, problem.objectives, self.name, step)
+            log.add(step + 1, rule.weights(), measured)
         return StageResult(body.weights(), log={"trajectory": log.record()})
-
-    @staticmethod
-    def _after(signals: Signals, rule: Weighting, body: Pretraining, batch: Any) -> Signals:
-        """Add the losses of the same batch at the new parameters, if the rule reads them."""
-        if "losses_after" not in rule.needs:
-            return signals
-        function, present = body.function(batch)
-        with torch.no_grad():
-            return replace(signals, losses_after=on_cpu(function(present)))

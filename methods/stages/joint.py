@@ -100,8 +100,10 @@ class Joint(Stage):
         self, rule: Weighting, body: Pretraining, end: EndTask, v: ValidationGradient | None, batch: Batch, step: int
     ) -> Signals:
         """Move weights and parameters once; return what the weights learned from."""
+        one, total = self.pretraining.optimiser, self.pretraining.steps
         terms, jacobian = [*body.active(batch, step), end.loss(body.encoder, step)], None
-        signals = Signals(on_cpu(torch.stack([term.detach() for term in terms])))
+        decay = optimisers.factor(one.schedule, step, total, one.warmup)
+        signals = Signals(on_cpu(torch.stack([term.detach() for term in terms])), decay=decay)
         if rule.needs - {"losses"}:
             heads = [*body.heads.parameters(), *end.head.parameters()]
             jacobian = Jacobian(terms, list(body.encoder.parameters()), heads)
@@ -135,8 +137,7 @@ class Joint(Stage):
             if "cosine" in rule.needs:
                 found["cosine"] = jacobian.cosine(here)
         if v and "lookahead" in rule.needs:
-            one = self.pretraining.optimiser
-            rate = one.lr * optimisers.factor(one.schedule, step, self.pretraining.steps, one.warmup)
+            rate = self.pretraining.optimiser.lr * losses.decay
             ahead = -rate * (rule.weights().to(jacobian.body) @ jacobian.body)
             found["lookahead"] = jacobian.alignment(v.ahead(body.encoder, end.head, step, ahead))
         for need, value in found.items():

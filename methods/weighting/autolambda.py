@@ -11,7 +11,7 @@ BETAS, EPSILON = (0.9, 0.999), 1e-8  # of Adam
 
 
 class AutoLambda(Weighting):
-    """Adam, as released, on L_val(theta - lr sum_k lambda_k g_k); the floor and s = lambda / sum lambda are ours."""
+    """Adam, as released, on L_val(theta - lr sum_k lambda_k g_k); the floor is ours, and s = lambda / sum lambda."""
 
     needs: frozenset[Need] = frozenset({"lookahead"})
     before_step, least = True, 2
@@ -26,8 +26,8 @@ class AutoLambda(Weighting):
         return self.lambdas / self.lambdas.sum()
 
     def update(self, signals: Signals) -> None:
-        """Take one step; the slope along lambda_k is -lr v . g_k with v taken ahead, and Adam is blind to lr."""
-        slope, self.t = -signals.require("lookahead"), self.t + 1
+        """Take one step; the slope along lambda_k is -lr v . g_k with v taken ahead; Adam is blind to lr's scale."""
+        slope, self.t = -signals.decay * signals.require("lookahead"), self.t + 1
         self.first, self.second = self.first.lerp(slope, 1 - BETAS[0]), self.second.lerp(slope**2, 1 - BETAS[1])
         mean, square = self.first / (1 - BETAS[0] ** self.t), self.second / (1 - BETAS[1] ** self.t)
         self.lambdas = (self.lambdas - self.rate * mean / (square.sqrt() + EPSILON)).clamp_min(FLOOR)

@@ -10,7 +10,7 @@ from methods.weighting.rule import Need, Signals, Weighting
 class OlAux(Weighting):
     """Every N steps w_i <- max(0, w_i + beta sum of the last N alpha g_* . g_i), 1 at first; w_* = 1 for ever.
 
-    alpha is the body's learning rate. s = w / sum w is ours, and so are plain losses: the released code takes logs.
+    alpha is the body's learning rate then. s = w / sum w is ours, and so are plain losses: the release takes logs.
     """
 
     needs: frozenset[Need] = frozenset({"gramian"})
@@ -28,6 +28,7 @@ class OlAux(Weighting):
 
     def update(self, signals: Signals) -> None:
         """Add up what a step along g_i takes off the end task's loss; after N steps move w by it."""
-        self.total, self.count = self.total + self.alpha * signals.require("gramian")[:-1, -1], self.count + 1
+        rate = self.alpha * signals.decay
+        self.total, self.count = self.total + rate * signals.require("gramian")[:-1, -1], self.count + 1
         if self.count == self.interval:
             self.w, self.total, self.count = (self.w + self.beta * self.total).clamp_min(0), self.total * 0, 0

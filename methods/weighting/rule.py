@@ -20,7 +20,7 @@ class Signals:
 
     n terms: the objectives, and in joint training the end task as the last one. g_i is the gradient of
     term i and v that of the validation loss, both on the encoder's parameters. ``decay`` is the factor
-    of the weights' own learning-rate schedule.
+    of a learning-rate schedule at this step: of the weights' own, or in joint training of the body's.
     """
 
     losses: Tensor  # (n,)

@@ -156,7 +156,7 @@ class DevCluster:
 
     def _node(self, name: str) -> Daemon:
         if name not in (names := self._layout().names):
-            raise RequestError(f"node: got {name!r}; {nearest(name, names)}")
+            raise RequestError(f"node: {name!r} is not known; {nearest(name, names)}")
         return self._daemon(daemon_of(name))
 
     def _variables(self) -> dict[str, str]:

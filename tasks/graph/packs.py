@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from bench.errors import NotPreparedError
 from bench.files import write_atomic
+from tasks.sources import preparing
 
 Arrays = Mapping[str, NDArray[Any]]
 Integers = NDArray[np.int64]
@@ -113,7 +114,7 @@ def load(folder: Path, smiles: Sequence[str], noun: str) -> Places:
     if lost:
         raise NotPreparedError(
             f"{noun}s: {lost:,} of {len(smiles):,} molecules have no readable {noun} in {folder}; "
-            "compute them with `python -m bench prepare`"
+            f"{preparing('SUITE:NAME')}"
         )
     return places
 

@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from bench.errors import NotPreparedError
 from bench.files import home, write_atomic
 from tasks.parallel import spread
+from tasks.sources import preparing
 
 PACK = 32_768  # images; what a crash can lose
 CHUNK = 64  # images that a worker draws before it reports
@@ -73,7 +74,7 @@ class ImageCache:
         if lost:
             raise NotPreparedError(
                 f"images: {lost:,} of {len(smiles):,} molecules have no readable image in {self.folder}; "
-                "draw them with `python -m bench prepare`"
+                f"{preparing('SUITE:NAME')}"
             )
         return Images(self.pixels, packs, pack_of, position)
 
@@ -144,8 +145,7 @@ class Images:
                 out[row] = np.frombuffer(raw, dtype=np.uint8).reshape(out.shape[1:])
             except (zstandard.ZstdError, ValueError) as error:
                 raise NotPreparedError(
-                    f"images: {pack.stem.with_suffix('.images')} is damaged; delete it and draw its molecules again "
-                    "with `python -m bench prepare`"
+                    f"images: {pack.stem.with_suffix('.images')} is damaged; delete it, then {preparing('SUITE:NAME')}"
                 ) from error
         return out
 

@@ -21,6 +21,7 @@ from tasks.molecules.clusters import assign, maccs_keys
 from tasks.molecules.corpus import Corpus, corpus_folder, describe_corpus
 from tasks.molecules.table import load_meta, load_table
 from tasks.settings import CorpusSettings
+from tasks.sources import preparing
 
 FORMAT = 1  # raised when the same molecules and centroids come to mean other numbers
 
@@ -65,8 +66,7 @@ def load_inputs(task: TaskInfo, suite: SuiteInfo, settings: CorpusSettings) -> N
             numbers = stored["clusters"]
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise NotPreparedError(
-            f"{task.id}: no cluster numbers of its training molecules at {path}, or damaged ones; "
-            f"run: python -m bench prepare --tasks {task.id}"
+            f"{task.id}: no cluster numbers of its training molecules at {path}, or damaged ones; {preparing(task.id)}"
         ) from error
     return np.asarray(numbers, dtype=np.int64)
 

@@ -9,15 +9,13 @@ import json
 import re
 import tarfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.errors import NotPreparedError
 from tasks.info import Released, TaskInfo, TextFile
 from tasks.sources import forget_archive, locate, locate_archive
 from tasks.text.read import lines_of, read_rows
-
-Maker = Callable[[TaskInfo, Released, Sequence[Path]], list[str]]
 
 
 def make(info: TaskInfo, file: TextFile, *, mirror: str | None, download: bool) -> bytes:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import NotPreparedError, RequestError
 from bench.files import digest, home, write_atomic, write_json
 from tasks.settings import TextSettings
-from tasks.sources import locate
+from tasks.sources import COMMAND, locate, preparing
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
@@ -177,7 +177,7 @@ def _roberta(mirror: str | None, download: bool) -> Backend:
             path.unlink()  # the next attempt fetches them anew
         raise NotPreparedError(
             f"tokenizers/roberta-base: expected the vocab.json and merges.txt of RoBERTa, got others ({error}); "
-            "get the right files, then run: python -m bench prepare --tasks SUITE:NAME --mirror PATH"
+            f"get the right files, then run: {COMMAND}"
         ) from error
     return backend
 
@@ -235,4 +235,4 @@ def _folder(settings: TextSettings, checksum: str) -> Path:
 
 
 def _not_prepared(suite: str, found: str) -> NotPreparedError:
-    return NotPreparedError(f"tokenizer of {suite}: {found}; run: python -m bench prepare --tasks {suite}")
+    return NotPreparedError(f"tokenizer of {suite}: {found}; {preparing(suite)}")
