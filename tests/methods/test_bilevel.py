@@ -99,6 +99,14 @@ def test_one_step_by_hand(c: float) -> None:
     assert rows["weights"][0] == pytest.approx([1 / (1 + torch.e ** (-2 * step)), 1 / (1 + torch.e ** (2 * step))])
 
 
+def test_the_gradient_of_the_whole_lower_level_is_clipped() -> None:
+    """From x = h = 0 the gradient is -3 on x and on h, 3 sqrt(2) long; at most 1 of it is left."""
+    sgd = OptimiserSettings(name="sgd", lr=0.1, weight_decay=0.0, clip=1, schedule="constant")
+    result = learn(Line(NAMES[:2]), ContinuedSettings(steps=1, batch=1, optimiser=sgd))
+    moved = [result.weights["encoder"]["value"].item(), result.models["joint"].head["value"].item()]
+    assert moved == pytest.approx([0.1 / 2**0.5] * 2, rel=1e-5)
+
+
 @pytest.mark.parametrize("c", [1.0, 2.5])
 def test_the_hessian_is_that_of_the_whole_lower_level(c: float) -> None:
     """H of sum_i s_i L_i + c L_tr in (x, h) is [[1 + c, c], [c, c]], and v = r (1, 1) at x = h = 0.3 c.

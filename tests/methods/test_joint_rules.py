@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -102,17 +103,20 @@ def test_ol_aux_by_hand() -> None:
     rule.update(signals([[1, 1], [5, 0], [1, 0]], [0, 0]))
     rule.update(signals([[0, 1], [0, 0], [1, 0]], [0, 0]))  # the sum starts anew: w = (1.8 + 0.2, 0 + 1)
     assert rule.weights().tolist() == pytest.approx([2 / 4, 1 / 4, 1 / 4])
+    for _ in range(2):  # at half the body's learning rate: w = (2 + 0.2, 1)
+        rule.update(replace(signals([[1, 1], [0, 0], [1, 0]], [0, 0]), decay=0.5))
+    assert rule.weights().tolist() == pytest.approx([2.2 / 4.2, 1 / 4.2, 1 / 4.2])
 
 
 def test_autolambda_equals_torchs_adam() -> None:
     draws = torch.Generator().manual_seed(0)
     rule, mine = AutoLambda(3, rate=0.01), torch.nn.Parameter(vector([0.1] * 3))
     adam = torch.optim.Adam([mine], lr=0.01)
-    for _ in range(8):
+    for step in range(8):
         q = torch.randn(3, generator=draws, dtype=torch.float64)
-        mine.grad = -0.02 * q  # the learning rate of the body, 0.02, drops out
+        mine.grad = -0.02 * (1 - step / 8) * q  # the body's learning rate: 0.02, which drops out, and its schedule
         adam.step()
-        rule.update(Signals(q, lookahead=q))
+        rule.update(Signals(q, lookahead=q, decay=1 - step / 8))
     # The two differ through epsilon alone.
     assert torch.allclose(rule.lambdas, mine.detach(), rtol=1e-5)
     assert torch.allclose(rule.weights(), mine.detach() / mine.detach().sum(), rtol=1e-5)

@@ -10,13 +10,15 @@ from torch import Tensor
 from torchjd import scalarization
 
 from bench.errors import RequestError
-from methods.stages.continued import GIVES
+from methods.stages.continued import GIVES, Continued
 from methods.weighting.dwa import DynamicWeightAverage
 from methods.weighting.famo import FAMO
 from methods.weighting.rlw import RandomLossWeighting
 from methods.weighting.rule import Rule, Signals, Weighting
 from methods.weighting.uncertainty import Uncertainty
 from tasks.randomness import generator
+from tests.methods.analytic import Uninterrupted, start_of
+from tests.methods.networks import NetworkProblem, continued
 
 
 def row(*values: float) -> Tensor:
@@ -162,3 +164,27 @@ def test_famo_names_the_bound_that_was_met_and_bounds_that_do_not_fit() -> None:
         FAMO(3, beta=1, gamma=0, bounds=[0, 0, 3]).update(Signals(row(1, 2, 3), losses_after=row(1, 2, 4)))
     with pytest.raises(RequestError, match=r"bounds: expected 2, .*got 3"):
         Rule(FAMO, {"beta": 1, "gamma": 0, "bounds": [0, 0, 0]}).build("ab", 0, "continued", GIVES)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_the_losses_around_a_step_drop_the_same_units(dropout: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a body that does not move they are equal, and FAMO then learns nothing."""
+    seen: list[Signals] = []
+    monkeypatch.setattr(FAMO, "update", lambda _, signals: seen.append(signals))
+    problem, still = NetworkProblem(dropout=dropout), continued()
+    still = still.model_copy(update={"optimiser": still.optimiser.model_copy(update={"lr": 0.0})})
+    rule = Rule(FAMO, {"beta": 0.1, "gamma": 0.0, "bounds": []})
+    Continued(still, rule).run(problem, start_of(problem), Uninterrupted())
+    assert len(seen) == 5
+    for signals in seen:
+        assert torch.equal(signals.require("losses_after"), signals.losses)
+
+
+def test_a_trajectory_ends_with_the_weights_that_the_run_has_learned() -> None:
+    """Each row has the weights that follow from its losses."""
+    problem, rule = NetworkProblem(), Rule(Uncertainty, {"rate": 0.05})
+    rows = Continued(continued(), rule).run(problem, start_of(problem), Uninterrupted()).log["trajectory"]
+    again = rule.build(problem.objectives, 0, "", GIVES)
+    for weights, losses in zip(rows["weights"], rows["losses"], strict=True):
+        again.update(Signals(row(*losses)))
+        assert weights == again.weights().tolist()
