@@ -46,15 +46,15 @@ class OptimiserSettings(Grown):
 
     added = ("betas", "eps", "decay_norms")
 
-    name: Literal["sgd", "adamw"]
+    name: Literal["sgd", "adam", "adamw"]  # adam: weight decay is part of the gradient
     lr: float = Field(ge=0)
     momentum: float = Field(ge=0, lt=1, default=0.0)  # sgd only
     weight_decay: float = Field(ge=0)
     clip: float | None = Field(gt=0, default=None)  # largest norm of the gradient
     schedule: Schedule
     warmup: Share = 0.0  # leading part of the steps with a linear rise
-    betas: tuple[Beta, Beta] = (0.9, 0.999)  # adamw only
-    eps: float = Field(gt=0, default=1e-8)  # adamw only
+    betas: tuple[Beta, Beta] = (0.9, 0.999)  # not of sgd
+    eps: float = Field(gt=0, default=1e-8)  # not of sgd
     decay_norms: bool = True  # whether weight decay is for biases and normalisations too; RoBERTa: no
 
 

@@ -34,8 +34,18 @@ class Released(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     by: Literal["test texts taken out", "ids", "folders"]
-    part: str = ""  # which of the files that are made in this way
-    of: Annotated[tuple[RawFile, ...], Field(min_length=1)]
+    part: Literal["train", "dev", "test"] | None = None  # which of the files that are made in this way
+    of: tuple[RawFile, ...]
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        files, parts = {"ids": (2, ("train", "dev")), "folders": (1, ("train", "test"))}.get(self.by, (1, (None,)))
+        if len(self.of) != files or self.part not in parts:
+            raise ValueError(
+                f"by {self.by!r}: expected {files} of and part {' or '.join(map(str, parts))}, "
+                f"got {len(self.of)} and {self.part}"
+            )
+        return self
 
 
 class TextFile(RawFile):

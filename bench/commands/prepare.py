@@ -18,7 +18,7 @@ from slurm.executor import available_threads
 from tasks import BACKBONES
 from tasks.catalogue import expand
 from tasks.info import TaskInfo
-from tasks.pretrained import MODELS, prepare_model
+from tasks.pretrained import Published, prepare_model, published
 
 
 def say(line: str) -> None:
@@ -74,15 +74,15 @@ def prepare_pairs(
                 list(tasks.values()), settings, mirror=mirror, download=download, workers=workers, say=say
             )
             starts = [rules.resolve(METHODS.get(name), task, backbone).settings.start for name, task, _ in members]
-            for model in dict.fromkeys(start.checkpoint for start in starts if start.kind == "checkpoint"):
-                if download and model in MODELS:
-                    say(f"{model}: {_fetch(model, backbone, first.suite, settings, mirror)}")
+            for checkpoint in dict.fromkeys(start.checkpoint for start in starts if start.kind == "checkpoint"):
+                if download and (model := published(checkpoint)):
+                    say(f"{model.name}: {_fetch(model, backbone, first.suite, settings, mirror)}")
 
 
-def _fetch(model: str, backbone: str, suite: str, settings: Settings, mirror: str | None) -> Path:
+def _fetch(model: Published, backbone: str, suite: str, settings: Settings, mirror: str | None) -> Path:
     read = BACKBONES.get(backbone).read_weights
-    if read is None or MODELS[model].backbone != backbone:
+    if read is None or model.backbone != backbone:
         raise RequestError(
-            f"start.checkpoint: expected weights for {backbone}, got {model}, which are for {MODELS[model].backbone}"
+            f"start.checkpoint: expected weights for {backbone}, got {model.name}, which are for {model.backbone}"
         )
     return prepare_model(model, lambda path: read(path, suite, settings), mirror=mirror)

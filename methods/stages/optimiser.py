@@ -32,7 +32,8 @@ def build(
     ]
     if settings.name == "sgd":
         return torch.optim.SGD(listed, lr=settings.lr, momentum=settings.momentum)
-    return torch.optim.AdamW(listed, lr=settings.lr, betas=settings.betas, eps=settings.eps)
+    kind = torch.optim.Adam if settings.name == "adam" else torch.optim.AdamW
+    return kind(listed, lr=settings.lr, betas=settings.betas, eps=settings.eps)
 
 
 def factor(schedule: str, step: int, steps: int, warmup: float = 0.0) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.errors import NotPreparedError
 from tasks.catalogue import suites
 from tasks.info import TaskInfo, TextFile
-from tasks.sources import checksum, keep, locate, locate_newest
+from tasks.sources import checksum, locate, locate_newest
 from tasks.text.released import make
 
 
@@ -40,8 +40,7 @@ def locate_file(info: TaskInfo, file: TextFile, *, mirror: str | None, download:
         told = error
     if file.made:
         try:
-            content = make(info, file, mirror=mirror, download=download)
-            return keep(file.file, "what it is made of", content, sha256=file.sha256)
+            return make(info, file, mirror=mirror, download=download)
         except NotPreparedError as error:
             told = NotPreparedError(f"{told}; nor could it be made of what is published: {error}")
     raise NotPreparedError(f"{info.id}: {told}{_advice(info, file)}") from told

@@ -1,7 +1,4 @@
-"""Files that nobody publishes in the form that a task reads, made of what is published.
-
-Every maker is checked by the ``sha256`` of what it makes, see :func:`tasks.text.files.locate_file`.
-"""
+"""Files that nobody publishes in the form that a task reads, made of what is published."""
 
 from __future__ import annotations
 
@@ -14,16 +11,18 @@ from pathlib import Path
 
 from bench.errors import NotPreparedError
 from tasks.info import Released, TaskInfo, TextFile
-from tasks.sources import forget_archive, locate, locate_archive
+from tasks.sources import forget, forget_archive, keep, locate, locate_archive
 from tasks.text.read import lines_of, read_rows
 
 
-def make(info: TaskInfo, file: TextFile, *, mirror: str | None, download: bool) -> bytes:
-    """Return the content of a file, made as its entry says of files that are fetched, from the mirror first.
+def make(info: TaskInfo, file: TextFile, *, mirror: str | None, download: bool) -> Path:
+    """Make a file as its entry says of files that are fetched, the mirror's first, and return its path in the cache.
+
+    What was fetched for it is forgotten if the outcome has another checksum than the file, so that mended ones count.
 
     Raises
     ------
-    NotPreparedError: if one of these cannot be had, or is damaged.
+    NotPreparedError: if one of these cannot be had, is damaged, or has another content.
     """
     assert info.text
     assert file.made
@@ -34,7 +33,15 @@ def make(info: TaskInfo, file: TextFile, *, mirror: str | None, download: bool) 
         else locate(one.file, sha256=one.sha256, url=one.url, mirror=mirror, download=download)
         for one in (*file.made.of, *others)
     ]  # fmt: skip
-    return "".join(f"{line}\n" for line in maker(info, file.made, paths)).encode()
+    content = "".join(f"{line}\n" for line in maker(info, file.made, paths)).encode()
+    sources = " and ".join(raw.file for raw in file.made.of)
+    try:
+        return keep(file.file, f"{sources}, of which it is made", content, sha256=file.sha256)
+    except NotPreparedError:
+        for raw, path in zip(file.made.of, paths, strict=False):
+            forget(raw.file)
+            forget_archive(path)
+        raise
 
 
 def _apart(info: TaskInfo, made: Released, paths: Sequence[Path]) -> list[str]:

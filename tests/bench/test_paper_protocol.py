@@ -6,7 +6,7 @@ import pytest
 
 from bench.protocol_files import load
 from methods import METHODS
-from methods.settings import JointSettings, PhaseSettings, Settings, TriLevelSettings
+from methods.settings import BiLevelSettings, JointSettings, PhaseSettings, Settings, TriLevelSettings
 from methods.simcse import SimcseSettings
 from methods.tapt import AdaptiveSettings
 from methods.tartan import TartanSettings
@@ -79,10 +79,20 @@ def test_glue_has_the_values_of_the_paper(task: TaskInfo) -> None:
     assert settings.continued.steps == (20_000 if task.name in ("qqp", "mnli") else 10_000)
     assert (settings.continued.batch, two.batch, two.validation_batch) == (512, 32, 32)
     for optimiser in (settings.continued.optimiser, two.optimiser):
-        assert (optimiser.name, optimiser.lr, optimiser.schedule) == ("adamw", 2e-5, "linear")
+        assert (optimiser.name, optimiser.lr, optimiser.weight_decay) == ("adam", 2e-5, 1e-3)
+        assert (optimiser.schedule, optimiser.warmup, optimiser.clip) == ("linear", 0, None)
     assert two.gamma == 5e-3
     assert two.rate == pytest.approx(2 * 5e-3 * 1)
     assert (two.alignment, two.unroll_one, two.point, two.rate_schedule) == ("raw", 1, "post", "linear")
+    blo = resolved("tapweight-blo", task.id)
+    assert blo.continued == settings.continued
+    assert isinstance(blo.method, BiLevelSettings)
+    assert (blo.method.batch, blo.method.validation_batch, blo.method.coefficient) == (32, 32, 1)
+    assert (blo.method.rate, blo.method.rate_schedule, blo.method.unroll) == (two.rate, "linear", 1)
+    tuned = settings.finetune
+    assert (tuned.batch, tuned.epochs, tuned.patience) == (32, 10, 10)
+    assert (tuned.optimiser.name, tuned.optimiser.lr, tuned.optimiser.weight_decay) == ("adamw", 2e-5, 0.1)
+    assert (tuned.optimiser.schedule, tuned.optimiser.warmup, tuned.optimiser.clip) == ("linear", 0.06, None)
 
 
 def test_text_baselines_have_the_values_of_their_papers() -> None:
@@ -93,6 +103,9 @@ def test_text_baselines_have_the_values_of_their_papers() -> None:
     assert tapt.objectives == dapt.objectives == ("masked-lm",)
     assert (simcse.steps, simcse.batch, *optimiser_of(simcse)) == (1953, 512, "adamw", 1e-5, 0.0, "linear")
     assert simcse.masked_lm == 0.1
+    for phase, warmup in ((tapt, 0.06), (dapt, 0.06), (simcse, 0)):
+        assert phase.optimiser
+        assert (phase.optimiser.warmup, phase.optimiser.clip) == (warmup, 1)
     tuned = resolved("finetune", "glue:rte").finetune.optimiser
     for optimiser in (tapt.optimiser, dapt.optimiser, tuned):
         assert optimiser
@@ -130,10 +143,18 @@ def test_reweighting_on_graphs_takes_3000_steps(task: str) -> None:
     assert settings.continued.steps == 3000
 
 
-def test_text_starts_from_roberta_base_and_its_documents_are_cut_at_512() -> None:
+def test_text_starts_from_roberta_base_in_16_bits_and_its_documents_are_cut_at_512() -> None:
     settings = resolved("tapt", "glue:rte")
     assert (settings.start.kind, settings.start.checkpoint) == ("checkpoint", "roberta-base")
-    assert (settings.text.corpus_tokens, settings.text.document_tokens) == (32, 512)
+    assert (settings.text.corpus_tokens, settings.text.document_tokens) == (128, 512)
+    assert settings.training.precision == "bfloat16"
+    assert load("paper").resolve(METHODS.get("cp"), get("bace"), "resnet18").settings.training.precision == "float32"
+
+
+@pytest.mark.parametrize("method", ["simcse", "simcse-mlm"])
+def test_simcse_reads_32_tokens_of_a_sentence(method: str) -> None:
+    # Two halves have four special tokens, and all views of a sentence are cut alike.
+    assert resolved(method, "glue:rte").text.corpus_tokens - 4 + 2 == 32
 
 
 @pytest.mark.parametrize(
@@ -169,6 +190,18 @@ def test_tartan_s_own_tasks_have_its_values(task: TaskInfo) -> None:
     plain = resolved("finetune", task.id).finetune
     assert (plain.optimiser.lr, plain.optimiser.weight_decay, plain.optimiser.schedule) == (2e-5, 0.1, "constant")
     assert plain.batch == (8 if task.name == "hyperpartisan" else 16)
+    assert (own.batch, own.validation_batch, own.meta_head, own.meta_head_split) == (128, 64, "separate", "train")
+    assert (own.weight_update, own.score, own.jacobian, own.final_finetuning) == ("after", "cosine", False, True)
+    assert (own.head.name, own.head.warmup, own.head.clip) == ("adamw", 0.06, 1)
+
+
+@pytest.mark.parametrize("task", suites()["text"].tasks, ids=lambda task: task.name)
+def test_large_sets_are_fine_tuned_as_don_t_stop_pretraining_says(task: TaskInfo) -> None:
+    settings = resolved("finetune", task.id)
+    tuned = settings.finetune
+    assert (tuned.epochs, tuned.batch, settings.text.tokens) == (3, 16, 512)
+    assert (tuned.optimiser.lr, tuned.optimiser.weight_decay, tuned.optimiser.clip) == (2e-5, 0.1, 1)
+    assert (tuned.optimiser.schedule, tuned.optimiser.warmup) == ("linear", 0.06)
 
 
 def test_elsewhere_tartan_shares_the_body_of_the_other_methods() -> None:

@@ -142,12 +142,12 @@ def test_places_are_named_in_the_order_of_looking(tmp_path: Path, monkeypatch: p
     publish(monkeypatch, "http://127.0.0.1:9")
     local = tmp_path / "models" / "roberta-base" / "config.json"
     with pytest.raises(NotPreparedError, match=rf"looked at {local}, http://127.0.0.1:9/config.json \("):
-        pretrained.prepare_model("roberta-base", lambda _: None, mirror=str(tmp_path))
+        pretrained.prepare_model(pretrained.MODELS["roberta-base"], lambda _: None, mirror=str(tmp_path))
     there = r"http://127.0.0.1:9/below/models/roberta-base/config.json \(.*, http://127.0.0.1:9/config.json \("
     with pytest.raises(NotPreparedError, match=f"looked at {there}"):
-        pretrained.prepare_model("roberta-base", lambda _: None, mirror="http://127.0.0.1:9/below/")
+        pretrained.prepare_model(pretrained.MODELS["roberta-base"], lambda _: None, mirror="http://127.0.0.1:9/below/")
     with pytest.raises(RequestError, match="--mirror: expected an existing folder"):
-        pretrained.prepare_model("roberta-base", lambda _: None, mirror=str(tmp_path / "gone"))
+        pretrained.prepare_model(pretrained.MODELS["roberta-base"], lambda _: None, mirror=str(tmp_path / "gone"))
 
 
 def test_what_does_not_load_is_not_taken(asked: list[str], published: Path) -> None:

@@ -31,7 +31,6 @@ def sweep(progress: Progress) -> None:
         progress.started("tapweight moleculenet:bace seed 3")
         progress.started("cp [red]moleculenet:bace[/red] seed 3")
         progress.finished("tapweight moleculenet:bace seed 3", True, 94.123)
-        progress.note("2 of 3 [done]")
         progress.finished("cp [red]moleculenet:bace[/red] seed 3", False, 0.04, "ValueError: no")
         progress.finished("never started", False, 0.0, "needs x, which failed: y")
 
@@ -48,7 +47,6 @@ def test_a_log_gets_a_line_for_each_job(monkeypatch: pytest.MonkeyPatch) -> None
     lines = [re.sub(r"\d\d:\d\d:\d\d", "TIME", line) for line in log.getvalue().splitlines()]
     assert lines == [
         "[  1/60] TIME done  tapweight moleculenet:bace seed 3 (94.1 s)",
-        "2 of 3 [done]",
         "[  2/60] TIME failed cp [red]moleculenet:bace[/red] seed 3 (0.0 s): ValueError: no",
         "[  3/60] TIME failed never started (0.0 s): needs x, which failed: y",
     ]
@@ -77,8 +75,7 @@ def test_a_terminal_gets_a_bar(terminal: Terminal) -> None:
     text = terminal.getvalue()
     assert "\x1b[" in text
     lines = [line.strip() for line in plain(text)]
-    # Above the bar, whole: the note and the failures, with brackets taken as they are.
-    assert lines.count("2 of 3 [done]") == 1
+    # Above the bar, whole: the failures, with brackets taken as they are.
     assert lines.count("failed cp [red]moleculenet:bace[/red] seed 3 (0.0 s): ValueError: no") == 1
     assert "3/3" in " ".join(lines)
     assert "1 done, 2 failed" in " ".join(lines)
@@ -111,7 +108,7 @@ def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = Terminal()
     sweep(Progress(3, stream))
     assert "\x1b" not in stream.getvalue()
-    assert len(stream.getvalue().splitlines()) == 4
+    assert len(stream.getvalue().splitlines()) == 3
 
 
 def test_output_that_goes_to_a_file_stays_there(terminal: Terminal, capfd: pytest.CaptureFixture[str]) -> None:

@@ -78,7 +78,7 @@ def test_a_folder_that_is_none_of_a_run_is_left_alone(folder: Path, tmp_path: Pa
 def test_to_that_cannot_be_written(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     result = bench("report", "--out", folder, "--to", tmp_path / "file")
-    refused(result, 2, "--to: cannot write the report into", str(tmp_path / "file"))
+    refused(result, 2, "--to: expected a folder that can be written, got", str(tmp_path / "file"))
 
 
 def test_check_that_finds_nothing(folder: Path) -> None:
@@ -146,7 +146,8 @@ def test_wrong_baselines(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "half.json").write_text('{"boards": [')
     before = tree(folder)
     refused(bench("report", "--out", folder, "--baseline", tmp_path), 2, "--baseline: expected an older report.json")
-    refused(bench("report", "--out", folder, "--baseline", tmp_path / "half.json"), 2, "is no whole report (no JSON)")
+    half = bench("report", "--out", folder, "--baseline", tmp_path / "half.json")
+    refused(half, 2, "--baseline: expected a whole report, got", "(no JSON)")
     assert tree(folder) == before
 
 

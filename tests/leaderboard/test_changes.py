@@ -168,7 +168,7 @@ def test_a_report_of_version_0_1_0_is_read(tmp_path: Path) -> None:
 )
 def test_a_damaged_report_is_refused(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "report.json").write_text(text)
-    with pytest.raises(RequestError, match=rf"--baseline: .*report\.json is no whole report \({said}"):
+    with pytest.raises(RequestError, match=rf"--baseline: expected a whole report, got .*report\.json \({said}"):
         changes.read(tmp_path)
 
 

@@ -150,6 +150,6 @@ def test_wrong_checkpoints_are_refused_in_one_line(tmp_path: Path) -> None:
     path.write_bytes(b"not a checkpoint")
     with pytest.raises(RequestError, match="without unpickling objects"):
         load_by_position(target, path)
-    with pytest.raises(RequestError, match="no such file"):
+    with pytest.raises(RequestError, match=r"start.checkpoint: expected a file, got .* which does not exist"):
         load_by_position(target, tmp_path / "absent.pth")
     assert torch.equal(before, target.conv1.weight)

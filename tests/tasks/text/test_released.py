@@ -116,12 +116,34 @@ def test_a_damaged_archive_of_the_mirror_is_named_and_left(tmp_path: Path, damag
     assert path.is_file()
 
 
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ({"by": "ids", "part": "train", "of": ["a"]}, "by 'ids': expected 2 of and part train or dev, got 1 and train"),
+        ({"by": "ids", "part": "test", "of": ["a", "b"]}, "by 'ids': expected 2 .* got 2 and test"),
+        ({"by": "folders", "of": ["a"]}, "by 'folders': expected 1 of and part train or test, got 1 and None"),
+        ({"by": "test texts taken out", "of": []}, "expected 1 of and part None, got 0 and None"),
+    ],
+)
+def test_an_entry_that_cannot_be_made_is_refused(tmp_path: Path, made: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        entry(tmp_path, "", made | {"of": [{"file": name} for name in made["of"]]})
+
+
 def test_what_is_made_must_have_its_checksum(tmp_path: Path) -> None:
     put(tmp_path, "own/pairs.gz", "\n".join(PAIRS))
     put(tmp_path, "own/ids.gz", "")
     made = {"by": "ids", "part": "train", "of": [{"file": "own/pairs.gz"}, {"file": "own/ids.gz"}]}
-    with pytest.raises(NotPreparedError, match=r"own/made.gz: expected content with sha256 .* from what it is made of"):
-        made_of(entry(tmp_path, "other", made), tmp_path)
+    expected = "".join(f"{line}\n" for line in PAIRS)
+    whole = entry(tmp_path, expected, made)
+    put(tmp_path, "own/pairs.gz", "\n".join(PAIRS[:-1]))
+    for _ in range(2):
+        with pytest.raises(
+            NotPreparedError, match=r"made.gz: expected content .* from own/pairs.gz and own/ids.gz, of"
+        ):
+            made_of(whole, tmp_path)
+    put(tmp_path, "own/pairs.gz", "\n".join(PAIRS))
+    assert made_of(whole, tmp_path) == expected, "the mended file counts"
     info = task(tmp_path, TEST).model_dump()
     with pytest.raises(ValidationError, match="made: expected sha256 beside it"):
         TaskInfo.model_validate(info | {"text": info["text"] | {"train": info["text"]["train"] | {"made": made}}})
