@@ -1,12 +1,14 @@
 """Seconds and memory of one pretraining step of every method, relative to a ``cp`` step.
 
-    python benchmarks/step_cost.py [--encoder image|text] [--protocol small] [--methods cp,tapweight,...]
+    python benchmarks/step_cost.py [--encoder image|text] [--protocol small] [--methods all|cp,tapweight,...]
         [--set KEY=VALUE ...] [--variants [TEXT ...]] [--steps 12] [--rounds 3] [--threads 1]
 
-Each method's own pretraining stage runs ``--steps`` steps, in a process of its own, ``--rounds`` times in
-turn. Printed: the median over rounds of the mean seconds of a step, the smallest and largest round, the
-ratio to ``cp`` of the same rounds, and the peak memory of the stage. The last and the first four
-steps are not counted, so that a mean over a whole cycle of the upper level needs a multiple of its period.
+Each method's own pretraining stage, of several the last, runs ``--steps`` steps, in a process of its own,
+``--rounds`` times in turn. ``all`` leaves out fine-tuning alone, which has none, the searches, whose steps are
+those of cp, and what does not run on such inputs. Printed: the median over rounds of the mean seconds of a
+step, the smallest and largest round, the ratio to ``cp`` of the same rounds, and the peak memory of the stage.
+The last and the first four steps are not counted, so that a mean over a whole cycle of the upper level needs a
+multiple of its period.
 ``--variants`` adds tapweight with other hypergradients, and theta and omega trained side by side: all, or those
 whose label holds one of the texts.
 """
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from methods.settings import Settings
+    from methods.stage import Weights
     from tasks.problem import Problem
 
 WARM = 4  # steps that are not counted
@@ -34,6 +37,7 @@ WARM = 4  # steps that are not counted
 # may let losses overflow; the cost of a step depends on neither.
 CORPUS = ("corpus.molecules=1600", "corpus.clusters=[4, 8, 16]")
 RATE = "continued.optimiser.lr=1e-5"
+PHASES = ("continued", "tapt", "dapt", "simcse", "cp-frozen")  # sections that may set the steps of a stage
 EXACT = ("tapweight.unroll_one=1", "tapweight.point=post")
 # label -> (method, assignments)
 VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -77,17 +81,21 @@ def measure(method: str, assignments: list[str], encoder: str, protocol: str, st
 
     from bench import memory
     from methods import METHODS
+    from methods.stage import Uninterrupted
     from methods.stages.finetune import FineTune
 
     # The last step is not counted: joint training scores in it.
-    settings, problem, start = setting(method, [*assignments, f"continued.steps={WARM + steps + 1}"], encoder, protocol)
-    stages = METHODS.get(method).stages(settings)
-    stage = [stage for stage in stages if not isinstance(stage, FineTune)][-1]
+    steps_of = [f"{section}.steps={WARM + steps + 1}" for section in PHASES]
+    settings, problem, start = setting(method, [*assignments, *steps_of], encoder, protocol)
+    *earlier, stage = [stage for stage in METHODS.get(method).stages(settings) if not isinstance(stage, FineTune)]
     context = Timed()
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    weights: Weights = start
+    for before_it in earlier:
+        weights = before_it.run(problem, weights, Uninterrupted()).weights
     memory.reset("cpu")
     before = memory.peak("cpu")
-    stage.run(problem, start, context)
+    stage.run(problem, weights, context)
     return {"seconds": statistics.fmean(context.seconds[WARM:-1]), "bytes": memory.peak("cpu") - before}
 
 
@@ -131,7 +139,7 @@ def main() -> None:
         return
     prepare(options.protocol)
     wanted: dict[str, tuple[str, tuple[str, ...]]] = {"cp": ("cp", ())}
-    wanted |= {name: (name, ()) for name in options.methods.split(",")}
+    wanted |= {name: (name, ()) for name in named(options.methods, options.encoder)}
     if options.variants is not None:
         texts = options.variants or [""]
         wanted |= {label: variant for label, variant in VARIANTS.items() if any(text in label for text in texts)}
@@ -152,6 +160,18 @@ def main() -> None:
         memory = statistics.median(one["bytes"] for one in found) / 2**20
         print(f"{label:44s} {statistics.median(seconds):8.1f} {min(seconds):8.1f} {max(seconds):8.1f} "
               f"{ratio:6.2f} {memory:6.0f}")  # fmt: skip
+
+
+def named(methods: str, encoder: str) -> list[str]:
+    """Return the methods that are asked for."""
+    from bench.chain import backbones_of
+    from methods import METHODS
+
+    if methods != "all":
+        return methods.split(",")
+    left_out = {"finetune", "search-random", "search-tpe"}
+    backbone = {"image": "resnet18", "text": "roberta"}[encoder]
+    return [name for name in METHODS.names() if name not in left_out and backbone in backbones_of(METHODS.get(name))]
 
 
 def prepare(protocol: str) -> None:
