@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
+from bench.commands.folders import check_run
 from bench.commands.watching import View
 from bench.errors import RequestError
 from bench.files import home
@@ -27,8 +28,8 @@ def free(out: Path | None, artifacts: bool) -> str:
     if out is None and not artifacts:
         raise RequestError("clean: expected --out FOLDER, --artifacts or both, got neither")
     # Its subfolders have plain names: in any other folder they would be somebody's own.
-    if out is not None and not any((out / name).exists() for name in ("plan.json", "records", "failures")):
-        raise RequestError(f"--out: expected the folder of a run, got {out}, which holds no plan and no records")
+    if out is not None:
+        check_run(out)
     freed = 0
     with launching(out) if out and Submission.all(out) else nullcontext():
         doomed = list(_left_behind(out)) if out else []

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bench.commands import tasklogs
+from bench.commands.folders import no_run
 from bench.commands.status import Cells
 from bench.commands.watching import View
 from bench.errors import RequestError, nearest
@@ -35,7 +36,7 @@ def logs_of(out: Path, name: str, lines: int) -> str:
     cells = Cells.of(view, found)
     others = {*view.shared, *(path.stem for path in (out / "logs").glob("*.log") if not path.stem.startswith("cell-"))}
     if not cells.known and not others:
-        raise RequestError(f"--out: expected the folder of a run, got {out}, which holds no plan and no records")
+        raise no_run(out)
     job_id = _find(name, cells, others)
     identity = job_id.removeprefix("cell-")
     state = cells.states.get(identity) or view.state(job_id) or "of a run on a machine"

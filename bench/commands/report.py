@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.commands.folders import check_run
 from bench.errors import RequestError
 
 
@@ -25,8 +26,8 @@ def write_report(
     from leaderboard import report
 
     for folder in folders:
-        if folder.is_dir() and not any((folder / name).exists() for name in ("plan.json", "records", "failures")):
-            raise RequestError(f"--out: expected the folder of a run, got {folder}, which holds no plan and no records")
+        if folder.is_dir():
+            check_run(folder)
     paths = report.write(folders, focus, to, html, baseline)
     texts = [_leaderboard(paths)]
     texts += [path.read_text(encoding="utf-8") for path in paths if path.name == "changes.md"]

@@ -12,8 +12,8 @@ from tabulate import tabulate
 
 from bench import plan as planning
 from bench.commands.finish import estimate
+from bench.commands.folders import no_run
 from bench.commands.watching import View
-from bench.errors import RequestError
 from bench.past import Past
 from bench.records import Failure, Scan, scan
 
@@ -35,7 +35,7 @@ def status_of(out: Path) -> str:
     cells = Cells.of(view, found)
     damaged = [*found.damaged, *cells.damaged, *view.damaged]
     if not cells.known and not damaged and not view.contents:
-        raise RequestError(f"--out: expected the folder of a run, got {out}, which holds no plan and no records")
+        raise no_run(out)
     total = Counter(cells.states.values())
     shown = [state for state in STATES if state in ALWAYS or total[state]]
     counts = Counter((*cells.pair(identity), state) for identity, state in cells.states.items())
