@@ -77,7 +77,7 @@ class Submission:
 
     @property
     def submitit(self) -> Path:
-        """The folder of submitit: sbatch files, pickles, output of the array tasks. Nothing reads it back."""
+        """The folder of submitit: sbatch files, pickles, and output of the array tasks, which ``logs`` shows."""
         return self.folder / "submitit"
 
     def job_name(self, group: str) -> str:

@@ -4,7 +4,7 @@
     . DIR/env.sh                              now sbatch, squeue, scancel ... talk to it
     python -m slurm.dev_cluster stop DIR
 
-It needs Debian's packages of Slurm, but no root, no systemd, no munge, and touches no file outside DIR.
+It needs Debian's packages of Slurm, but no root, no systemd, no munge daemon, and touches no file outside DIR.
 Anybody with an account on the machine can submit jobs to it as its owner: nothing for a shared machine.
 """
 
