@@ -13,7 +13,7 @@ from bench.errors import NotPreparedError, RequestError
 from bench.files import digest
 from methods.settings import ContinuedSettings, StartSettings
 from methods.stage import Context, Stage, StageResult, Weights, corpus_key
-from tasks.pretrained import MODELS, model_path
+from tasks.pretrained import MODELS, model_path, published
 
 if TYPE_CHECKING:
     from tasks.problem import Problem
@@ -103,7 +103,8 @@ class FromCheckpoint(Start):
 
     @property
     def origin(self) -> str:
-        return f"published weights, {Path(self.settings.checkpoint).name}"
+        name = self.settings.checkpoint
+        return f"published weights, {name if published(name) else Path(name).name}"
 
     def check(self) -> None:
         self._path()
@@ -128,8 +129,9 @@ class FromCheckpoint(Start):
             raise NotPreparedError(
                 "start.checkpoint: expected the ImageMol weights (ImageMol.pth.tar, linked from the ImageMol "
                 "repository's README), for graphs those of a GIN, for text the folder of a saved model, or one of "
-                f"{', '.join(MODELS)}, which `prepare` fetches; got {self.settings.checkpoint or 'no path'!r}; pass "
-                "--set start.checkpoint=PATH, or choose --protocol small, which pretrains its own"
+                f"{', '.join(MODELS)} and hf:NAME of the Hugging Face hub, which `prepare` fetches; got "
+                f"{self.settings.checkpoint or 'no path'!r}; pass --set start.checkpoint=PATH, or choose --protocol "
+                "small, which pretrains its own"
             )
         return path
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.errors import NotPreparedError, RequestError
 from bench.files import digest, home, write_atomic, write_json
-from tasks.pretrained import MODELS, model_path, prepare_model
+from tasks.pretrained import MODELS, Published, model_path, prepare_model, published
 from tasks.settings import TextSettings
 from tasks.text.saved_model import SETTING, Saved, checksum_of, read_saved
 from tasks.text.saved_tokenizer import wrap_saved
@@ -26,8 +26,8 @@ def prepare_saved(text: TextSettings, *, suite: str, mirror: str | None, downloa
     RequestError: if there is no such folder, or it holds no encoder or tokenizer that can be used.
     NotPreparedError: if published weights cannot be had.
     """
-    if download and _is_published(text.model):
-        prepare_model(text.model, partial(_verify, text), mirror=mirror)
+    if download and (model := _published(text.model)):
+        prepare_model(model, partial(_verify, text), mirror=mirror)
     try:
         tokenizer = load_saved(text, suite=suite)
     except NotPreparedError:
@@ -84,20 +84,23 @@ def _verify(text: TextSettings, path: Path) -> None:
     load_encoder(path, build_encoder(saved.architecture(text), 0), tokenizer, SETTING)
 
 
-def _is_published(model: str) -> bool:
-    """Whether it is the name of published weights; raises RequestError if they are for something else than text."""
-    if model not in MODELS or Path(model).expanduser().exists():
-        return False
-    if MODELS[model].backbone != "roberta":
-        raise RequestError(f"{SETTING}: expected a model of text, got {model}, which is for {MODELS[model].backbone}")
-    return True
+def _published(model: str) -> Published | None:
+    """Return the published weights that go by a name; raises RequestError if they are for something else than text."""
+    found = published(model, SETTING)
+    if found and found.backbone != "roberta":
+        raise RequestError(f"{SETTING}: expected a model of text, got {model}, which is for {found.backbone}")
+    return found
 
 
 def _folder(model: str) -> Path:
-    path = model_path(model, SETTING) if _is_published(model) else Path(model).expanduser()
+    _published(model)
+    path = model_path(model, SETTING)
     if not path.is_dir():
-        known = ", ".join(name for name, published in MODELS.items() if published.backbone == "roberta")
-        raise RequestError(f"{SETTING}: expected the folder of a saved model or one of {known}, got {model}: no folder")
+        known = ", ".join(one.name for one in MODELS.values() if one.backbone == "roberta")
+        raise RequestError(
+            f"{SETTING}: expected the folder of a saved model, hf:NAME of the Hugging Face hub, or one of {known}, "
+            f"got {model}: no folder"
+        )
     return path
 
 

@@ -53,7 +53,8 @@ def read_backend(folder: Path, where: str) -> tuple[Backend, Mapping[str, str]]:
     from tokenizers import Tokenizer as Backend
     from transformers import AutoTokenizer
 
-    if not any((folder / name).is_file() for name in FILES) and not [*folder.glob("*.model")]:
+    known = any((folder / name).is_file() for name in FILES)
+    if not known and not [*folder.glob("*.model")]:
         raise RequestError(f"{where}: expected a tokenizer, tokenizer.json or the files of its vocabulary, got none")
     try:
         found = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)  # type: ignore[no-untyped-call]
@@ -65,7 +66,7 @@ def read_backend(folder: Path, where: str) -> tuple[Backend, Mapping[str, str]]:
         reason = " ".join(str(error).split())[:120]
         raise RequestError(
             f"{where}: expected a tokenizer that transformers reads and the tokenizers library has, got another "
-            f"({reason})"
+            f"({reason}){'' if known else '; a sentencepiece model needs the packages sentencepiece and protobuf'}"
         ) from error
     backend.no_truncation()
     backend.no_padding()

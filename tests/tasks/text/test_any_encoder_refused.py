@@ -28,7 +28,7 @@ def wrong(model: Path | str, said: str, **changes: Any) -> None:
 
 
 def test_what_is_no_folder_of_a_model_is_refused(saved: Callable[[str], Path], tmp_path: Path) -> None:
-    wrong(tmp_path / "gone", r"text\.model: expected the folder of a saved model or one of roberta-base, got .*gone")
+    wrong(tmp_path / "gone", r"text\.model: expected the folder of a saved model, hf:NAME .*, got .*gone: no folder")
     bare = altered(saved("bert"), tmp_path / "bare")
     (bare / "config.json").unlink()
     wrong(bare, r"got one without config\.json")
@@ -37,7 +37,12 @@ def test_what_is_no_folder_of_a_model_is_refused(saved: Callable[[str], Path], t
     (without / "tokenizer.json").unlink()
     wrong(without, r"expected a tokenizer, tokenizer\.json or .*, got none")
     (without / "tokenizer.json").write_text("{", encoding="utf-8")
-    wrong(without, "expected a tokenizer that transformers reads")
+    wrong(without, r"expected a tokenizer that transformers reads .*\)$")
+    pieces = altered(saved("bert"), tmp_path / "pieces", model_type="deberta-v2")
+    for path in pieces.glob("*token*.json"):
+        path.unlink()
+    (pieces / "spm.model").write_bytes(b"nothing")
+    wrong(pieces, "a sentencepiece model needs the packages sentencepiece and protobuf$")
     wrong(altered(saved("bert"), tmp_path / "odd", num_attention_heads=3), "expected an encoder that AutoModel builds")
 
 
