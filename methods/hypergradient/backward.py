@@ -1,4 +1,4 @@
-"""q_i = v_B . grad L_i by one backward pass for each objective: the definition, and what the cosine needs."""
+"""q_i = v_B . grad L_i by one backward pass for each objective: the definition, and the cosine from the same passes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,14 @@ from methods.hypergradient.probe import Probe
 
 def backward(probe: Probe) -> Tensor:
     """Return q, shape (n,)."""
-    return _measured(probe)[0]
+    return with_cosine(probe)[0]
 
 
-def cosine(probe: Probe) -> Tensor:
-    """Return q_i / (|v_B| |grad L_i|), both on B, shape (n,); 0 where a gradient vanishes."""
-    q, lengths, length = _measured(probe)
-    return q / (lengths * length + EPSILON)
+def with_cosine(probe: Probe) -> tuple[Tensor, Tensor]:
+    """Return q and the cosines q_i / (|v_B| |grad L_i|), norms on B, 0 where one vanishes; shape (n,) each.
 
-
-def _measured(probe: Probe) -> tuple[Tensor, Tensor, Tensor]:
-    """Return q and the |grad L_i|, shape (n,) each, and |v_B|; one gradient is held at a time."""
+    One gradient is held at a time.
+    """
     along = shared(probe.v)
     point = separate({name: probe.theta[name] for name in along})
     rows = []
@@ -38,4 +35,4 @@ def _measured(probe: Probe) -> tuple[Tensor, Tensor, Tensor]:
             rows.append(torch.stack([dot(gradient, along), dot(gradient, gradient).sqrt()]))
             del found, gradient  # before the next one is made
     q, lengths = torch.stack(rows, dim=1)
-    return q, lengths, dot(along, along).sqrt()
+    return q, q / (lengths * dot(along, along).sqrt() + EPSILON)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import RequestError
-from methods.hypergradient.backward import cosine
+from methods.hypergradient.backward import with_cosine
 from methods.hypergradient.choice import choose
 from methods.hypergradient.functional import Parameters, shared
 from methods.hypergradient.probe import Probe, validation_gradient
@@ -25,7 +25,6 @@ from tasks.problem import Batch, Problem, Source
 from tasks.spec import ProblemSpec
 
 GIVES: frozenset[Need] = frozenset({"losses", "alignment", "cosine"})
-SOLVERS = ("neumann", "conjugate-gradients")  # whose u is not v
 
 
 def weights_rule(settings: UpperLevelSettings, spec: ProblemSpec, stage: str) -> Weighting:
@@ -36,11 +35,10 @@ def weights_rule(settings: UpperLevelSettings, spec: ProblemSpec, stage: str) ->
     RequestError: if the objectives are too few, an idle one is none of them or leaves no other, or the
         alignment does not go with the hypergradient.
     """
-    name = settings.hypergradient.name
-    if settings.alignment == "cosine" and name in SOLVERS:
+    if settings.alignment == "cosine" and settings.hypergradient.name != "backward":
         raise RequestError(
-            f"stage {stage!r}: alignment: 'cosine' is that of v and grad L_i, so hypergradient {name!r} would not "
-            "enter the weights; expected 'raw' or 'ema' with it, got 'cosine'"
+            f"stage {stage!r}: hypergradient.name: expected 'backward' with alignment 'cosine', which is that of v and "
+            f"each grad L_i, got {settings.hypergradient.name!r}, which would not enter the weights"
         )
     check_known(settings.idle, spec.objectives, stage, "idle")
     if settings.idle and not set(spec.objectives) - set(settings.idle):
@@ -98,11 +96,14 @@ class UpperLevel:
         ------
         LossError: naming step, objective and value, if the alignment with an objective is not finite.
         """
-        q = on_cpu(self.hypergradient(probe))
+        cosines: Tensor | None = None
+        if "cosine" in self.rule.needs:  # with hypergradient "backward": the passes are the same
+            q, cosines = (on_cpu(one) for one in with_cosine(probe))
+        else:
+            q = on_cpu(self.hypergradient(probe))
         for name, value in zip(self.problem.objectives, q.tolist(), strict=True):
             if not math.isfinite(value):
                 raise LossError(f"{self.stage}, step {step}: the alignment with {name!r} is {value}")
-        cosines = on_cpu(cosine(probe)) if "cosine" in self.rule.needs else None
         decay = optimisers.factor(self.settings.rate_schedule, step - 1, steps)  # as of the step just taken
         self.rule.update(Signals(losses, alignment=q, cosine=cosines, decay=decay))
         norm = torch.stack([part.norm() for part in shared(probe.v).values()]).norm().item()

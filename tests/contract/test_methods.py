@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.contract.runs import (
     GRAPHS,
     IMAGES,
     TEXT,
+    output,
     pairs,
     planned,
     problem_of,
@@ -202,18 +204,43 @@ def test_rules_keep_weights_and_state_in_order(name: str, task: str, monkeypatch
     assert seen or not METHODS.get(name).learns or name.startswith("search")
 
 
+# TapWeight in three and in two levels asked alike: after each step and on its batch. Else that alone tells them apart.
+ALIKE = ("tapweight.point=post", "tapweight.hypergradient.name=forward", "tapweight-blo.unroll=1")
+COMPARED = {
+    *combinations(("famo", "tapweight", "tapweight-blo", "tapweight-null", "tapweight-pairwise"), 2),
+    *combinations(("autolambda", "gradcos", "meta-tartan", "ol-aux"), 2),
+    ("pcgrad", "upgrad"), ("search-random", "search-tpe"), ("tapweight-blo", "tapweight-blo-null"),
+}  # fmt: skip
+
+
+def learned(name: str) -> tuple[tuple[str, ...], dict[int, list[float]]]:
+    """The terms that a method weighs, and its weights: by the step of pretraining, for a search by the trial."""
+    cell = planned(name, ANALYTIC, 0, *ALIKE)
+    log = {key: value for position in range(len(cell.links)) for key, value in output(cell, position).log.items()}
+    if "trials" in log:
+        return ("searched",), dict(enumerate(trial["weights"] for trial in log["trials"]))
+    rows = log["trajectory"]
+    return tuple(rows["objectives"]), dict(zip(rows["steps"], rows["weights"], strict=True))
+
+
 def test_no_two_methods_learn_the_same_weights() -> None:
-    found: dict[str, list[list[float]]] = {}
-    for parameters in pairs(ANALYTIC):
-        name = str(parameters.values[0])
-        if METHODS.get(name).learns and not METHODS.get(name).missing:
-            log = {key: value for result in trained(name, ANALYTIC) for key, value in result.log.items()}
-            found[name] = [trial["weights"] for trial in log.get("trials", [])] or log["trajectory"]["weights"]
-    for name, rows in found.items():
-        for other, theirs in found.items():
-            if name < other and len(rows) == len(theirs) and len(rows[0]) == len(theirs[0]):
-                assert np.abs(np.subtract(rows, theirs)).max() > 1e-9, (name, other)
-    assert len(found) > 10
+    """Compared at all steps that both have, by the largest difference; two ways to compute one thing differ by less.
+
+    At some steps two methods may agree: before either has moved its weights; where no two gradients conflict, `pcgrad`
+    and `upgrad` (equal weights); in the trials before the model's first, the two searches. On other problems two may
+    agree throughout, a method and its control where all validation labels are one. `tapweight-as-released` does not run
+    on vectors: with no objective idle it is `tapweight` but for the error of its differences.
+    """
+    names = sorted({str(parameters.values[0]) for parameters in pairs(ANALYTIC)})
+    found = {name: learned(name) for name in names if METHODS.get(name).learns and not METHODS.get(name).missing}
+    compared = set()
+    for (name, (terms, rows)), (other, (others, theirs)) in combinations(found.items(), 2):
+        if terms == others:
+            steps = rows.keys() & theirs.keys()
+            assert len(steps) >= 3, f"{name} and {other} have no more steps in common than {sorted(steps)}"
+            assert max(np.abs(np.subtract(rows[step], theirs[step])).max() for step in steps) > 1e-3, (name, other)
+            compared.add((name, other))
+    assert not {pair for pair in COMPARED - compared if not any(METHODS.get(name).missing for name in pair)}
 
 
 def plain(value: Any) -> bool:

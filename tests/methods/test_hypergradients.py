@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from methods.hypergradient.backward import backward, cosine
+from methods.hypergradient.backward import backward, with_cosine
 from methods.hypergradient.central import central
 from methods.hypergradient.choice import choose
 from methods.hypergradient.conjugate import conjugate_gradients
@@ -182,7 +182,9 @@ def test_the_cosine_is_that_of_the_two_gradients_on_the_shared_parameters() -> N
     encoder, heads = problem.encoder(), problem.objective_heads()
     losses = problem.objective_losses(encoder, heads, problem.stream("corpus", 16, "test").batch(3))
     v = torch.cat([probe.v[f"encoder.{name}"].flatten() for name, _ in encoder.named_parameters()])
-    for index, found in enumerate(cosine(probe)):
+    q, cosines = with_cosine(probe)
+    assert torch.equal(q, backward(probe))
+    for index, found in enumerate(cosines):
         parts = torch.autograd.grad(losses[index], list(encoder.parameters()), retain_graph=True)
         g = torch.cat([part.flatten() for part in parts])
         assert float(found) == pytest.approx(float(v @ g / (v.norm() * g.norm())), rel=1e-6)
@@ -338,7 +340,7 @@ def test_conjugate_gradients_stop_where_the_loss_does_not_curve_upwards() -> Non
 def test_a_vanishing_validation_gradient_gives_no_alignment() -> None:
     probe, _ = quadratic_probe()
     still = replace(probe, v={name: torch.zeros_like(value) for name, value in probe.v.items()})
-    ways: list[Callable[[Probe], Tensor]] = [forward, backward, cosine, *(
+    ways: list[Callable[[Probe], Tensor]] = [forward, backward, lambda probe: with_cosine(probe)[1], *(
         partial(way, radius=0.01) for way in (central, one_sided, as_released)
     ), partial(conjugate_gradients, terms=3), partial(neumann, terms=3, step=0.1)]  # fmt: skip
     for way in ways:

@@ -63,13 +63,16 @@ def test_without_a_rate_omega_depends_on_no_probe(point: str) -> None:
     assert same(alone.head, probed.head)
 
 
-@pytest.mark.parametrize("alignment", ["raw", "ema", "cosine"])
+@pytest.mark.parametrize(
+    ("alignment", "name"), [("raw", "forward"), ("raw", "backward"), ("ema", "forward"), ("cosine", "backward")]
+)
 @pytest.mark.parametrize("levels", [2, 3])
-def test_permuting_the_objectives_permutes_the_weights(levels: int, alignment: str) -> None:
+def test_permuting_the_objectives_permutes_the_weights(levels: int, alignment: str, name: str) -> None:
     order = (2, 0, 1)
     found = []
     for names in (NAMES[:3], [NAMES[k] for k in order]):
-        problem, change = NetworkProblem(names), {"rate": 5.0, "alignment": alignment}
+        problem = NetworkProblem(names)
+        change: dict[str, Any] = {"rate": 5.0, "alignment": alignment, "hypergradient": {"name": name}}
         stage: Stage = (
             TriLevel(continued(), three_levels(**change), "val")
             if levels == 3 else BiLevel(continued(), two_levels(**change), "val")
@@ -215,7 +218,7 @@ def test_probes_see_the_masks_of_the_training_pass(point: str) -> None:
 def test_cosine_is_q_over_the_norms() -> None:
     """After one step, recomputed from theta and omega as they are handed on."""
     problem = NetworkProblem()
-    result = learn(problem, continued(1), alignment="cosine", rate=0.9)
+    result = learn(problem, continued(1), alignment="cosine", rate=0.9, hypergradient={"name": "backward"})
     theta, heads, omega, head = (
         problem.encoder(), problem.objective_heads(), problem.encoder(), problem.downstream_head()
     )  # fmt: skip
@@ -232,6 +235,37 @@ def test_cosine_is_q_over_the_norms() -> None:
     cosine = q / (v.norm() * torch.stack([one.norm() for one in g]))
     alpha = torch.ones(3, dtype=torch.float64) + 0.9 / 3 * (cosine - cosine.mean())
     assert torch.allclose(rows_of(result, "weights")[0], torch.softmax(alpha, 0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("levels", [2, 3])
+def test_the_cosine_takes_no_pass_more_than_q(levels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The q that the log has and the cosine that moves the weights are from the same gradients."""
+    gradient, passes, found = torch.autograd.grad, list[str](), []
+
+    class Counted(NetworkProblem):
+        def objective_terms(self, *given: Any) -> list[Tensor]:
+            passes.append("forward")
+            return super().objective_terms(*given)
+
+    def counted(*given: Any, **named: Any) -> Any:
+        passes.append("backward")
+        return gradient(*given, **named)
+
+    monkeypatch.setattr(torch.autograd, "grad", counted)
+    for alignment in ("raw", "cosine"):
+        problem, change = Counted(), {"alignment": alignment, "hypergradient": {"name": "backward"}}
+        stage: Stage = (
+            TriLevel(continued(1), three_levels(**change), "val")
+            if levels == 3 else BiLevel(continued(1), two_levels(**change), "val")
+        )  # fmt: skip
+        passes.clear()
+        result = stage.run(problem, start_of(problem), Uninterrupted())
+        found.append((list(passes), rows_of(result, "alignment"), rows_of(result, "weights")))
+    raw, cosine = found
+    assert raw[0] == cosine[0]
+    assert raw[0][-3:] == ["backward"] * 3
+    assert torch.equal(raw[1], cosine[1])
+    assert not torch.allclose(raw[2], cosine[2], rtol=1e-3)
 
 
 def flat(parts: Any) -> Tensor:
@@ -385,8 +419,11 @@ def test_requests_that_cannot_be_met() -> None:
         refused(idle=("frist",))
     with pytest.raises(RequestError, match="expected to leave an objective to train on, got all of them"):
         refused(idle=NAMES[:3])
-    with pytest.raises(RequestError, match="hypergradient 'neumann' would not enter the weights"):
-        refused(alignment="cosine", hypergradient={"name": "neumann"})
+    for name in sorted({*METHODS} - {"backward"}):
+        expected = f"hypergradient.name: expected 'backward' with alignment 'cosine', .*, got '{name}', which would not"
+        with pytest.raises(RequestError, match=expected):
+            refused(alignment="cosine", point="pre", hypergradient={"name": name})
+    refused(alignment="cosine", hypergradient={"name": "backward"})
     with pytest.raises(RequestError, match="gamma: expected more than 0"):
         refused(gamma=0.0, hypergradient={"name": "as-released"})
 

@@ -75,7 +75,7 @@ STAGES: dict[str, Callable[[], Stage]] = {
     "a rule that reads the Gramian": lambda: Continued(ONE, Rule(UPGrad)),
     **{f"three levels, {name}": lambda name=name: three(name) for name in SOLVERS},  # type: ignore[misc]
     "three levels, one-sided": lambda: three("one-sided", point="pre"),
-    "three levels, cosine": lambda: three("forward", alignment="cosine"),
+    "three levels, cosine": lambda: three("backward", alignment="cosine"),
     "two levels, forward": lambda: BiLevel(ONE, two_levels(**BATCHES), "val"),
     "two levels, neumann": lambda: BiLevel(
         ONE, two_levels(hypergradient={"name": "neumann", "terms": 2}, **BATCHES), "val"

@@ -52,7 +52,8 @@ def test_what_a_variant_is_cannot_be_set_and_the_rest_can() -> None:
     task = get("demo:logp")
     with pytest.raises(Exception, match=r"tapweight.loss: Input should be 'pairwise'"):
         load("small", ["tapweight.loss=published"]).resolve(METHODS.get("tapweight-pairwise"), task, "resnet18")
-    found = load("small", ["tapweight.alignment=cosine", "tapweight.gamma=0.5"])
+    cosine = ["tapweight.alignment=cosine", "tapweight.hypergradient.name=backward"]
+    found = load("small", [*cosine, "tapweight.gamma=0.5"])
     settings = level_three(
         "tapweight-as-released", found.resolve(METHODS.get("tapweight-as-released"), task, "resnet18").settings
     )

@@ -186,6 +186,37 @@ def test_mask_contrastive_is_smooth_where_the_views_agree(rings: Built) -> None:
     assert all(bool(p.grad.isfinite().all()) for p in encoder.parameters() if p.grad is not None)
 
 
+@pytest.mark.parametrize(("features", "distance"), [("raw", (2**0.5 + 3) / 2), ("normalised", (0.08**0.5 + 2) / 2)])
+def test_mask_contrastive_by_hand(prepared: None, features: str, distance: float) -> None:
+    """Of (3, 4) and (4, 3), of (0, 2) and (0, -1); on the unit sphere (0.6, 0.8) and (0.8, 0.6), (0, 1) and (0, -1)."""
+    settings = task_settings(image=image_settings(contrastive_features=features))
+    problem, _ = build(describe(get("demo:rings"), settings, 0), settings, "cpu")
+    others = [name for name in problem.objectives if name != "mask-contrastive"]
+    batch = problem.stream("corpus", 8, "pretrain").batch(0)
+
+    def loss(plain: Tensor, masked: Tensor) -> Tensor:
+        views = {**batch, "plain": plain, "masked": masked}
+        return problem.objective_losses(nn.Identity(), nn.ModuleDict(), views, others)[4]
+
+    plain, masked = torch.tensor([[3.0, 4.0], [0.0, 2.0]]), torch.tensor([[4.0, 3.0], [0.0, -1.0]])
+    assert loss(plain, masked).item() == pytest.approx(distance, rel=1e-5)
+    scale = 1 if features == "normalised" else 10  # smaller features are what the published loss can fall by
+    assert loss(10 * plain, 10 * masked).item() == pytest.approx(scale * distance, rel=1e-5)
+    alike = torch.tensor([[3.0, 4.0], [0.0, 0.0]], requires_grad=True)  # a feature vector of 0 has no direction
+    there = alike.detach().clone().requires_grad_()
+    found = torch.autograd.grad(loss(alike, there), (alike, there))
+    assert all(bool(gradient.isfinite().all()) for gradient in found)
+
+
+def test_features_of_mask_contrastive_are_part_of_what_names_a_problem(prepared: None) -> None:
+    raw, normalised = (
+        describe(get("demo:rings"), task_settings(image=image_settings(contrastive_features=features)), 0)
+        for features in ("raw", "normalised")
+    )
+    assert raw == describe(get("demo:rings"), SETTINGS, 0)
+    assert normalised.corpus != raw.corpus
+
+
 # --- batches
 
 
