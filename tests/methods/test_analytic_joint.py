@@ -15,7 +15,7 @@ from methods.stages.metahead import ValidationGradient
 from tasks.analytic import exact
 from tasks.analytic.exact import EndTask
 from tasks.analytic.quadratic import SHIFT, TARGET, Array, D, quadratic
-from tests.methods.analytic import WHOLE, Run, built, settings_of
+from tests.methods.analytic import WHOLE, Run, built, levels, settings_of
 
 both = pytest.mark.parametrize("name", ["isotropic", "skewed"])
 TRUTH, BIASED = np.array(TARGET), np.add(TARGET, SHIFT)
@@ -26,9 +26,9 @@ RATE = float(WHOLE["continued.optimiser.lr"])  # type: ignore[arg-type]
 class Joint:
     """Joint training on whole parts as a recursion on numbers: a second implementation of stage and rules."""
 
-    def __init__(self, name: str, weigh: Callable[[Joint], Array], steps: int, after: bool) -> None:
-        self.data = quadratic(name)
-        self.train, self.val = (EndTask.part(self.data, part) for part in ("train", "val"))
+    def __init__(self, name: str, weigh: Callable[[Joint], Array], steps: int, after: bool, null: bool) -> None:
+        three, _ = levels(name, null_seed=0 if null else None)
+        self.data, self.train, self.val = three.data, three.train, three.val
         problem, _ = built(name)
         (theta,), (phi,) = (module.parameters() for module in (problem.encoder(), problem.downstream_head()))
         self.p = np.concatenate([theta.detach().numpy(), phi.detach().numpy()])
@@ -103,13 +103,14 @@ class AutoLambda:
         ("ol-aux", lambda: OlAux(0.5, 4), {"ol_of_aux__beta": 0.5, "ol_of_aux__interval": 4}, True),
         ("meta-tartan", lambda: MetaTartanShared(0.05), {"tartan__eta": 0.05, "tartan__meta_head": "shared"}, True),
         ("autolambda", lambda: AutoLambda(0.005), {"autolambda__rate": 0.005}, False),
+        ("autolambda-null", lambda: AutoLambda(0.005), {"autolambda__rate": 0.005}, False),
     ],
 )
 def test_joint_methods_equal_a_second_implementation(
     method: str, weigh: Any, options: dict[str, Any], after: bool, name: str
 ) -> None:
     run = Run(method, name, continued__steps=60, **options)
-    other = Joint(name, weigh(), 60, after)
+    other = Joint(name, weigh(), 60, after, null=method.endswith("null"))
     # Adam's first steps are signs: what is small there is rounding.
     np.testing.assert_allclose(run.rows(), other.rows, atol=1e-6)
     np.testing.assert_allclose(run.theta, other.p[:D], atol=1e-6)
