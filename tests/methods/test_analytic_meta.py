@@ -115,9 +115,9 @@ def test_metatartan_equals_a_second_implementation(method: str, seed: int, name:
     options = {"tartan__head__clip": 1.0, "tartan__head__warmup": 0.06, "tartan__eta": ETA}
     run = Run(method, name, seed, **{"continued__steps": 80} | SIZES | options)
     rows, p, taken = metatartan(name, seed, 80, "val-null" if method.endswith("null") else "val")
-    np.testing.assert_allclose(run.rows(), rows, atol=1e-12)
-    np.testing.assert_allclose(run.theta, p[:D], atol=1e-12)
-    np.testing.assert_allclose(run.result.weights["head"]["phi"], p[D:], atol=1e-12)
+    np.testing.assert_allclose(run.rows(), rows, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(run.theta, p[:D], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(run.result.weights["head"]["phi"], p[D:], rtol=0, atol=1e-12)
     assert np.abs(run.weights - 0.2).max() > 0.05
     assert set(taken) >= ({1, 10} if seed else {10}), "one of the seeds has samples that a fresh head fits at once"
 
@@ -246,9 +246,9 @@ def test_variants_of_tapweight_equal_a_second_implementation(
     other = {"continued__batch": 64, "continued__steps": 40, "tapweight__point": point, "tapweight__rate": 0.5}
     run = Run(method, name, 0, **at | other | options)
     rows, q = tapweight(name, 40, 0.5, method == "tapweight-pairwise", unroll, point == "post")
-    np.testing.assert_allclose(run.rows(), rows, atol=1e-12)
+    np.testing.assert_allclose(run.rows(), rows, rtol=0, atol=1e-12)
     omega = run.result.models["omega"]
-    np.testing.assert_allclose(np.concatenate([omega.encoder["theta"], omega.head["phi"]]), q, atol=1e-12)
+    np.testing.assert_allclose(np.concatenate([omega.encoder["theta"], omega.head["phi"]]), q, rtol=0, atol=1e-12)
     assert np.abs(run.weights - 0.25).max() > 0.05
 
 
