@@ -59,8 +59,8 @@ def test_unknown_names(tmp_path: Path, words: dict[str, str], parts: list[str]) 
         (["--set", "finetune.epochs=yes"], ["--set: finetune.epochs: expected no truth value", "got True"]),
         (["--set", "finetune.epochs=ten"], ["--set: finetune.epochs:", "integer", "got 'ten'"]),
         (
-            ["--set", "finetune.optimiser.name=adam"],
-            ["--set: finetune.optimiser.name:", "'sgd' or 'adamw', got 'adam'"],
+            ["--set", "finetune.optimiser.name=adamax"],
+            ["--set: finetune.optimiser.name:", "'sgd', 'adam' or 'adamw', got 'adamax'"],
         ),
         (["--set", "finetune.optimiser.lr=.inf"], ["--set: finetune.optimiser.lr:", "finite", "got inf"]),
         (["--set", "finetune.optimiser.lr=[1"], ["--set: expected a YAML value for finetune.optimiser.lr, got '[1'"]),

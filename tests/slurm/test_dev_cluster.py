@@ -163,7 +163,7 @@ def test_a_lost_nodes_job_runs_again(cluster: DevCluster, tmp_path: Path) -> Non
 
 
 def test_a_node_that_is_not_there(cluster: DevCluster) -> None:
-    with pytest.raises(RequestError, match="'n3'; did you mean n"):
+    with pytest.raises(RequestError, match="node: 'n3' is not known; did you mean n"):
         cluster.kill_node("n3")
 
 

@@ -136,7 +136,7 @@ def test_another_version_of_rdkit_has_graphs_of_its_own(cache: GraphCache, monke
 
 def test_missing_graphs_are_counted(cache: GraphCache) -> None:
     cache.ensure(ALKANES[:2], 1, silent)
-    with pytest.raises(NotPreparedError, match=r"1 of 3 molecules .*`python -m bench prepare`"):
+    with pytest.raises(NotPreparedError, match=r"1 of 3 molecules .*run: python -m bench prepare"):
         cache.load(ALKANES[:3])
 
 
@@ -162,7 +162,7 @@ def test_damaged_packs_are_refused_and_mended(cache: GraphCache, damage: str | i
     else:  # one bit, anywhere in the file
         content[len(content) * int(damage) // 8 + 3] ^= 4
     victim.write_bytes(content)
-    with pytest.raises(NotPreparedError, match=r"5 of 5 molecules .*`python -m bench prepare`"):
+    with pytest.raises(NotPreparedError, match=r"5 of 5 molecules .*run: python -m bench prepare"):
         cache.load(ALKANES[:5])
     cache.ensure(ALKANES[:5], 1, silent)
     same(cache.load(ALKANES[:5]).batch(range(5), "ogb"), reference(ALKANES[:5], "ogb"))

@@ -99,7 +99,7 @@ def test_vocabulary_files_alone_give_the_same_tokenizer(saved: Callable[[str], P
         (folder / name).unlink(missing_ok=True)
     numbers = word_pieces().get_vocab()
     (folder / "vocab.txt").write_text("".join(f"{one}\n" for one in sorted(numbers, key=numbers.get)), encoding="utf-8")
-    prepared(folder)
+    prepared(folder), prepared(saved("bert"))
     found, whole = (load_saved(settings(one).text, suite="demo") for one in (folder, saved("bert")))
     assert found.encode(sentences(20)) == whole.encode(sentences(20))
     assert (found.first, found.last, found.special) == (whole.first, whole.last, whole.special)
