@@ -146,10 +146,13 @@ class UpperLevelSettings(Section):
     idle: tuple[str, ...] = ()  # objectives that are the constant 0 and keep their weight
 
 
-class TriLevelSettings(UpperLevelSettings):
+class TriLevelSettings(Grown, UpperLevelSettings):
     """Levels II and III of TapWeight (arXiv 2410.10006, Eq. 5); level I is ``continued``."""
 
-    gamma: float = Field(ge=0)  # of the proximal term, sum-of-squares form
+    added = ("proximal",)
+
+    gamma: float = Field(ge=0)  # of the proximal term
+    proximal: Literal["squares", "released-text"] = "squares"  # its sum, or the form of TapWeight's code for text
     batch: int = Field(gt=0)  # of D_tr
     optimiser: OptimiserSettings  # of omega
     unroll_one: int = Field(gt=0)  # steps of level I before level II moves once
@@ -160,6 +163,8 @@ class TriLevelSettings(UpperLevelSettings):
     def _consistent(self) -> TriLevelSettings:
         if self.hypergradient.name == "one-sided" and self.point != "pre":
             raise ValueError("hypergradient 'one-sided' reuses the losses of the training pass, so it needs point: pre")
+        if self.proximal != "squares" and self.hypergradient.name in ("neumann", "conjugate-gradients", "as-released"):
+            raise ValueError(f"proximal: expected 'squares' with {self.hypergradient.name!r}, got {self.proximal!r}")
         return self
 
 

@@ -49,7 +49,7 @@ class TriLevel(UpperLevelStage):
         every = two.unroll_one * two.unroll_two
 
         def gradient(done: int) -> Parameters:
-            return upper.gradient(omega.encoder, omega.head, val.batch(done // every - 1), done)
+            return omega.carried(upper.gradient(omega.encoder, omega.head, val.batch(done // every - 1), done))
 
         parts = {**body.parts(), **omega.parts(), "rule": upper.rule, "log": upper.log}
         for step in context.steps(total, parts, one.batch):
