@@ -10,7 +10,7 @@ from bench.commands.folders import check_run
 from bench.commands.watching import View
 from bench.errors import RequestError, nearest
 from slurm import site
-from slurm.submission import launching
+from slurm.submission import FOLDER, launching
 
 PATIENCE_SECONDS = 60.0  # Slurm gives a task half a minute or so to save its state
 LOOK_SECONDS = 1.0
@@ -27,7 +27,7 @@ def cancel(out: Path, wanted: str | None = None) -> str:
     RequestError: if the folder is none of a run, has no such submission, a launcher submits from it at this moment,
         or Slurm cannot be asked or refuses.
     """
-    check_run(out)
+    check_run(out, FOLDER)
     view = View.of(out)
     if wanted is not None and wanted not in (known := [submission.id for submission in view.contents]):
         raise RequestError(f"--submission: {wanted!r} is not one of {out}; {nearest(wanted, known)}")

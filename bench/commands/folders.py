@@ -6,14 +6,13 @@ from pathlib import Path
 
 from bench import plan
 from bench.errors import RequestError
-from slurm.submission import FOLDER
 
-PARTS = (plan.FILE, "records", "failures", FOLDER)
+PARTS = (plan.FILE, "records", "failures")
 
 
-def check_run(out: Path) -> None:
-    """Raise RequestError if a folder holds nothing that a run or a launcher leaves."""
-    if not any((out / part).exists() for part in PARTS):
+def check_run(out: Path, *others: str) -> None:
+    """Raise RequestError if a folder holds nothing that a run leaves, and none of ``others``."""
+    if not any((out / part).exists() for part in (*PARTS, *others)):
         raise no_run(out)
 
 

@@ -79,6 +79,7 @@ def test_a_run_that_is_alive_is_left_alone(out: Path) -> None:
 def test_other_folders_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "mine").write_text("mine")
+    (tmp_path / "slurm").mkdir()  # as a checkout of this project has one
     with pytest.raises(RequestError, match="--out: expected the folder of a run"):
         free(tmp_path, artifacts=False)
     assert (tmp_path / "logs" / "mine").exists()
