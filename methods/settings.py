@@ -149,7 +149,7 @@ class UpperLevelSettings(Section):
 class TriLevelSettings(Grown, UpperLevelSettings):
     """Levels II and III of TapWeight (arXiv 2410.10006, Eq. 5); level I is ``continued``."""
 
-    added = ("proximal",)
+    added = ("proximal", "largest_move")
 
     gamma: float = Field(ge=0)  # of the proximal term
     proximal: Literal["squares", "released-text"] = "squares"  # its sum, or the form of TapWeight's code for text
@@ -157,6 +157,7 @@ class TriLevelSettings(Grown, UpperLevelSettings):
     optimiser: OptimiserSettings  # of omega
     unroll_one: int = Field(gt=0)  # steps of level I before level II moves once
     unroll_two: int = Field(gt=0)  # steps of level II before level III moves once
+    largest_move: float | None = Field(gt=0, lt=1, default=None)  # of a weight at once; None: any
     point: Literal["post", "pre"]  # where q is taken: after the step, on its batch; or before it, on the coming batch
 
     @model_validator(mode="after")

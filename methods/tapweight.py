@@ -34,7 +34,7 @@ class AsReleasedSettings(TriLevelSettings):
     def _as_released(cls, given: dict[str, Any]) -> dict[str, Any]:
         scheme = {"name": "as-released", "radius": 0.01}
         released = {"loss": "published", "alignment": "raw", "point": "post", "unroll_one": 1, "unroll_two": 1}
-        return {**given, **released, "hypergradient": scheme}
+        return {**given, **released, "hypergradient": scheme, "largest_move": None}
 
 
 @method(

@@ -44,8 +44,8 @@ class Omega:
         """Return what a checkpoint holds of level II."""
         return {"omega": self.encoder, "head": self.head, "second": self.optimiser}
 
-    def move(self, turn: int, step: int) -> None:
-        """Take step number ``turn`` of omega, right after step number ``step`` of level I."""
+    def move(self, turn: int, step: int, share: float) -> None:
+        """Take step number ``turn`` of omega at ``share`` of its rate, right after step number ``step`` of level I."""
         loss = self.problem.downstream_loss(self.encoder, self.head, self.train.batch(turn))
         check_finite(loss.detach()[None], ["train"], self.stage, step)
         loss.backward()
@@ -55,7 +55,7 @@ class Omega:
                 if mine.requires_grad:
                     mine.grad = torch.zeros_like(mine) if mine.grad is None else mine.grad
                     self._pull(name, mine.grad, mine - theirs)
-        optimisers.apply(self.optimiser, self.settings.optimiser, step, self.body.settings.steps)
+        optimisers.apply(self.optimiser, self.settings.optimiser, step, self.body.settings.steps, share)
 
     def _pull(self, name: str, slope: Tensor, apart: Tensor) -> None:
         """Add the gradient of the proximal term to ``slope``; ``apart`` is omega - theta."""

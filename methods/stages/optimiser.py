@@ -54,9 +54,11 @@ def factor(schedule: str, step: int, steps: int, warmup: float = 0.0) -> float:
     return 1.0
 
 
-def apply(optimiser: torch.optim.Optimizer, settings: OptimiserSettings, step: int, steps: int) -> None:
-    """Set the learning rate of step ``step``, clip the gradient, move the parameters, clear the gradient."""
-    rate = settings.lr * factor(settings.schedule, step, steps, settings.warmup)
+def apply(
+    optimiser: torch.optim.Optimizer, settings: OptimiserSettings, step: int, steps: int, share: float = 1.0
+) -> None:
+    """Set ``share`` of the rate of step ``step``, clip the gradient, move the parameters, clear the gradient."""
+    rate = settings.lr * factor(settings.schedule, step, steps, settings.warmup) * share
     for group in optimiser.param_groups:
         group["lr"] = rate * group["share"]
     if settings.clip is not None:

@@ -89,8 +89,8 @@ class UpperLevel:
         check_finite(value[None], ["validation"], self.stage, step)
         return v
 
-    def move(self, probe: Probe, losses: Tensor, step: int, steps: int) -> None:
-        """Move the weights once; ``step`` steps of ``steps`` are done.
+    def move(self, probe: Probe, losses: Tensor, step: int, steps: int, share: float = 1.0) -> None:
+        """Move the weights once, with ``share`` of their rate; ``step`` steps of ``steps`` are done.
 
         Raises
         ------
@@ -105,6 +105,6 @@ class UpperLevel:
             if not math.isfinite(value):
                 raise LossError(f"{self.stage}, step {step}: the alignment with {name!r} is {value}")
         decay = optimisers.factor(self.settings.rate_schedule, step - 1, steps)  # as of the step just taken
-        self.rule.update(Signals(losses, alignment=q, cosine=cosines, decay=decay))
+        self.rule.update(Signals(losses, alignment=q, cosine=cosines, decay=decay * share))
         norm = torch.stack([part.norm() for part in shared(probe.v).values()]).norm().item()
         self.log.add(step, self.rule.weights(), losses, q, norm)

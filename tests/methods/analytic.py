@@ -32,6 +32,7 @@ SGD = {"name": "sgd", "weight_decay": 0.0, "momentum": 0.0, "schedule": "constan
 WHOLE = {
     "continued.batch": CORPUS, "continued.optimiser.lr": 0.3, "tapweight.optimiser.lr": 0.3, "tapweight.gamma": GAMMA,
     "tapweight-blo.coefficient": C, "tapweight.unroll_one": 1, "tapweight-blo.unroll": 1, "tapweight.point": "post",
+    "tapweight.largest_move": "null",
     **{f"{section}.optimiser.{key}": value for section in ("continued", "tapweight") for key, value in SGD.items()},
     **{f"{section}.{key}": value for section in ("tapweight", "tapweight-blo") for key, value in {
         "batch": SIZES["train"], "validation_batch": SIZES["val"], "hypergradient.name": "forward",

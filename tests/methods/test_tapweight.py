@@ -8,7 +8,7 @@ import pytest
 
 from bench.protocol_files import load
 from methods import METHODS
-from methods.settings import BiLevelSettings, Settings, TriLevelSettings
+from methods.settings import COMPLETE, BiLevelSettings, Settings, TriLevelSettings
 from methods.stages.bilevel import BiLevel
 from methods.stages.finetune import FineTune
 from methods.stages.trilevel import TriLevel
@@ -19,6 +19,7 @@ from tests.methods.analytic import Uninterrupted, start_of
 RELEASED = {
     "idle": ("mask-contrastive",), "alignment": "raw", "point": "post", "unroll_one": 1, "unroll_two": 1,
     "hypergradient": {"name": "as-released", "radius": 0.01, "terms": 1, "step": 1.0}, "loss": "published",
+    "largest_move": None,
 }  # fmt: skip
 
 
@@ -37,9 +38,9 @@ def level_three(name: str, settings: Settings) -> TriLevelSettings:
 @pytest.mark.parametrize("protocol", ["small", "paper"])
 def test_variants_share_the_section_of_tapweight(protocol: str) -> None:
     """What they change is all that they change; the rate of the released scheme may have an override of its own."""
-    own = level_three("tapweight", resolved("tapweight", protocol)).model_dump()
+    own = level_three("tapweight", resolved("tapweight", protocol)).model_dump(context=COMPLETE)
     null, pairwise, released = (
-        level_three(f"tapweight-{name}", resolved(f"tapweight-{name}", protocol)).model_dump()
+        level_three(f"tapweight-{name}", resolved(f"tapweight-{name}", protocol)).model_dump(context=COMPLETE)
         for name in ("null", "pairwise", "as-released")
     )
     assert null == own

@@ -1,0 +1,127 @@
+"""When the upper levels move: at their period, or sooner where the weights move fast, and then by less."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bench.checkpoint import CheckpointedRun
+from methods.stages.pace import Pace
+from methods.stages.trilevel import TriLevel
+from tests.methods.analytic import Run, start_of
+from tests.methods.networks import NetworkProblem, continued, three_levels
+from tests.methods.test_identities import learn, rows_of, same
+
+HALVES = torch.tensor([0.5, 0.5], dtype=torch.float64)
+
+
+def pace(**changes: Any) -> Pace:
+    return Pace(three_levels(**{"unroll_one": 6, **changes}))
+
+
+def moved(by: float) -> torch.Tensor:
+    return HALVES + by * torch.tensor([1.0, -1.0])
+
+
+def test_without_a_largest_move_the_period_is_kept() -> None:
+    kept = pace(unroll_two=2)
+    due = []
+    for done in range(1, 40):
+        if kept.two_due(done):
+            due.append(done)
+        if kept.three_due(done):
+            kept.three_moved(done, HALVES, moved(0.4))
+            due.append(-done)
+    assert due == [6, 12, -12, 18, 24, -24, 30, 36, -36]
+    assert kept.share == 1
+
+
+@pytest.mark.parametrize(
+    ("by", "gap"), [(0.4, 1), (0.01, 1), (0.009, 1), (0.005, 2), (0.0024, 4), (0.001, 6), (0.0, 6), (1e-9, 6)]
+)
+def test_the_next_gap_keeps_to_the_largest_move_at_the_last_speed(by: float, gap: int) -> None:
+    first = pace(largest_move=0.01)
+    assert (first.gap, first.share) == (1, 1 / 6), "no speed is known at the start"
+    assert first.two_due(1)
+    assert first.three_due(1)
+    first.three_moved(1, HALVES, moved(by))
+    assert (first.gap, first.share) == (gap, pytest.approx(gap / 6))
+    assert [done for done in range(2, 14) if first.two_due(done)] == [d for d in range(2, 14) if (d - 1) % gap == 0]
+    assert [done for done in range(2, 14) if first.three_due(done)] == [1 + gap]
+
+
+def test_a_speed_is_of_all_steps_since_the_last_move() -> None:
+    one = pace(largest_move=0.01, unroll_two=3)
+    one.three_moved(3, HALVES, moved(0.01))  # in three steps of level I; a gap moves level III once in three
+    assert one.gap == 1
+    one.three_moved(6, HALVES, moved(0.0039))
+    assert one.gap == 2
+    one.three_moved(12, HALVES, moved(0.0039))  # six steps
+    assert one.gap == 5
+    again = pace(largest_move=0.01, unroll_two=3)
+    again.load_state_dict(one.state_dict())
+    assert vars(again) | {"settings": None} == vars(one) | {"settings": None}
+
+
+def test_a_shorter_gap_moves_both_levels_by_its_share() -> None:
+    """Always sooner, at every step, is the same as the period 1 at a sixth of both rates, but for rounding."""
+    rate, own = 0.6, three_levels().optimiser
+    sixth = own.model_copy(update={"lr": own.lr / 6})
+    whole = learn(NetworkProblem(), continued(9), point="pre", rate=rate, unroll_one=6, largest_move=1e-9)
+    every = learn(NetworkProblem(), continued(9), point="pre", rate=rate / 6, optimiser=sixth)
+    assert whole.log["trajectory"]["steps"] == every.log["trajectory"]["steps"] == list(range(1, 9))
+    assert torch.allclose(rows_of(whole, "weights"), rows_of(every, "weights"), rtol=1e-9)
+    for name, tensor in every.models["omega"].encoder.items():
+        assert torch.allclose(whole.models["omega"].encoder[name], tensor, rtol=1e-9)
+
+
+def test_a_still_weight_vector_is_left_to_the_period() -> None:
+    rows = learn(NetworkProblem(), continued(20), rate=0.0, unroll_one=6, largest_move=0.01).log["trajectory"]
+    assert rows["steps"] == [1, 7, 13, 19]
+
+
+def test_it_follows_the_exact_weights_where_the_period_alone_does_not() -> None:
+    """Equal rates per step of level I; whole parts, so no noise. As many moves as the third part of the exact mode's."""
+    steps, at = 240, (10, 30, 60, 120, 180, 240)
+    common = {"continued__steps": steps, "tapweight__point": "post"}
+
+    def weights(**changes: Any) -> tuple[int, np.ndarray]:
+        run = Run("tapweight", **common, **{f"tapweight__{name}": value for name, value in changes.items()})
+        rows, moves = run.rows(), np.array(run.result.log["trajectory"]["steps"])
+        return len(moves), rows[np.searchsorted(moves, at, side="right") - 1]
+
+    exact, best = weights(rate=0.25, optimiser__lr=0.1)
+    slow, period = weights(rate=1.5, optimiser__lr=0.6, unroll_one=6)
+    some, sooner = weights(rate=1.5, optimiser__lr=0.6, unroll_one=6, largest_move=0.01)
+    assert (exact, slow) == (240, 40)
+    assert slow < some < exact / 2
+    assert np.abs(sooner - best).max() < 0.02
+    assert np.abs(period - best).max() > 0.1
+
+
+def test_a_run_goes_on_from_a_checkpoint_with_its_pace(tmp_path: Path) -> None:
+    class Stop(Exception):
+        pass
+
+    def progress(step: int, total: int) -> None:
+        if stops and step == stops[0]:
+            stops.pop(0)
+            raise Stop
+
+    changes: dict[str, Any] = {"point": "pre", "rate": 3.0, "unroll_one": 6, "largest_move": 0.02}
+    whole = learn(NetworkProblem(), continued(60), **changes)
+    gaps = np.diff(whole.log["trajectory"]["steps"])
+    assert len(set(gaps.tolist())) > 2, "the pace changes"
+    problem, path = NetworkProblem(), tmp_path / "stage.checkpoint"
+    stage = TriLevel(continued(60), three_levels(**changes), "val")
+    stops = [14, 33]
+    while stops:
+        with pytest.raises(Stop):
+            stage.run(problem, start_of(problem), CheckpointedRun(path, progress))
+    again = stage.run(problem, start_of(problem), CheckpointedRun(path, progress))
+    assert again.log == whole.log
+    assert same(again.weights["encoder"], whole.weights["encoder"])
