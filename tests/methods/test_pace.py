@@ -85,7 +85,7 @@ def test_a_still_weight_vector_is_left_to_the_period() -> None:
 
 
 def test_it_follows_the_exact_weights_where_the_period_alone_does_not() -> None:
-    """Equal rates per step of level I; whole parts, so no noise. As many moves as the third part of the exact mode's."""
+    """Equal rates per step of level I, whole parts and so no noise; fewer than half of the exact mode's moves."""
     steps, at = 240, (10, 30, 60, 120, 180, 240)
     common = {"continued__steps": steps, "tapweight__point": "post"}
 
