@@ -8,7 +8,7 @@ Each method's own pretraining stage, of several the last, runs ``--steps`` steps
 those of cp, and what does not run on such inputs. Printed: the median over rounds of the mean seconds of a
 step, the smallest and largest round, the ratio to ``cp`` of the same rounds, and the peak memory of the stage.
 The last and the first four steps are not counted, so that a mean over a whole cycle of the upper level needs a
-multiple of its period.
+multiple of its period, which tapweight keeps here.
 ``--variants`` adds tapweight with other hypergradients, and theta and omega trained side by side: all, or those
 whose label holds one of the texts.
 """
@@ -37,6 +37,7 @@ WARM = 4  # steps that are not counted
 # may let losses overflow; the cost of a step depends on neither.
 CORPUS = ("corpus.molecules=1600", "corpus.clusters=[4, 8, 16]")
 RATE = "continued.optimiser.lr=1e-5"
+PERIOD = "tapweight.largest_move=null"  # how often trained weights move fast is a matter of the task
 PHASES = ("continued", "tapt", "dapt", "simcse", "cp-frozen")  # sections that may set the steps of a stage
 EXACT = ("tapweight.unroll_one=1", "tapweight.point=post")
 # label -> (method, assignments)
@@ -112,7 +113,8 @@ def setting(
     from tasks.catalogue import get
 
     task = get("demo:logp")
-    settings = load(protocol, [*CORPUS, RATE, *assignments]).resolve(METHODS.get(method), task, "resnet18").settings
+    rules = load(protocol, [*CORPUS, RATE, PERIOD, *assignments])
+    settings = rules.resolve(METHODS.get(method), task, "resnet18").settings
     problem: Problem = TextSized()
     if encoder == "image":
         backbone = BACKBONES.get("resnet18")

@@ -31,6 +31,7 @@ from leaderboard.pictures.style import save
 from leaderboard.pictures.weights import panels
 from leaderboard.statistics.holm import holm
 from leaderboard.statistics.permutation import two_sample
+from leaderboard.weights import joined
 from methods import METHODS
 from methods.stage import Uninterrupted
 from methods.stages.finetune import FineTune
@@ -118,13 +119,11 @@ def quarters(runs: list[dict[str, Any]], steps: int) -> list[np.ndarray]:
 
 
 def drawn(name: str, runs: list[dict[str, Any]]) -> WeightCurves:
-    """Return the mean and spread of the weights over seeds, at most 200 points."""
-    keep = np.linspace(0, len(runs[0]["steps"]) - 1, min(200, len(runs[0]["steps"]))).round().astype(int)
-    weights = np.array([run["weights"] for run in runs])[:, keep]  # (seeds, u, n)
+    """Return the mean and spread of the weights over seeds."""
+    steps, weights = joined([dict(zip(run["steps"], run["weights"], strict=True)) for run in runs])
     return WeightCurves(
         row=name, control_of=None, objectives=runs[0]["objectives"], unit="pretraining step",
-        seeds=len(runs), note=None,
-        steps=[runs[0]["steps"][k] for k in keep], mean=weights.mean(0).tolist(),
+        seeds=len(runs), note=None, steps=steps, mean=weights.mean(0).tolist(),
         sd=weights.std(0, ddof=1).tolist() if len(runs) > 1 else None,
     )  # fmt: skip
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.records import Record, Trajectory
 from leaderboard.content import WeightCurves
 from leaderboard.summary import budgets
+
+Array = NDArray[np.float64]
 
 POINTS = 200  # more steps than a picture can show are thinned to this many
 
@@ -17,8 +20,8 @@ POINTS = 200  # more steps than a picture can show are thinned to this many
 def curves(row: str, control_of: str | None, records: Sequence[Record]) -> WeightCurves | None:
     """Mean and sd over seeds of one row's weights on one task, or None without a trajectory.
 
-    Seeds whose objectives differ from those of most seeds are left out; of different step grids the
-    common steps are shown, or, if there are none, the seeds with the commonest grid. The note says so.
+    Seeds whose objectives differ from those of most seeds are left out; where the steps of seeds differ, each holds
+    its weights between its own. The note says so.
     """
     found = [trajectory for record in records if (trajectory := learned(record))]
     if not found:
@@ -26,16 +29,9 @@ def curves(row: str, control_of: str | None, records: Sequence[Record]) -> Weigh
     objectives = Counter(tuple(trajectory.objectives) for trajectory in found).most_common(1)[0][0]
     kept = [_by_step(trajectory) for trajectory in found if tuple(trajectory.objectives) == objectives]
     notes = [f"{len(found) - len(kept)} with other objectives left out"] if len(kept) < len(found) else []
-    common = set.intersection(*(set(rows) for rows in kept))
-    if not common:
-        grid = Counter(tuple(rows) for rows in kept).most_common(1)[0][0]
-        alike = [rows for rows in kept if tuple(rows) == grid]
-        notes.append(f"{len(kept) - len(alike)} without a common step left out")
-        kept, common = alike, set(grid)
-    elif any(set(rows) != common for rows in kept):
-        notes.append(f"only the {len(common)} steps that all seeds have")
-    steps = _thinned(sorted(common))
-    stack = np.array([[rows[step] for step in steps] for rows in kept])  # (seeds, u, n)
+    if any(rows.keys() != kept[0].keys() for rows in kept):
+        notes.append("each seed's weights held between its own steps and after the last")
+    steps, stack = joined(kept)
     return WeightCurves(
         row=row,
         control_of=control_of,
@@ -47,6 +43,17 @@ def curves(row: str, control_of: str | None, records: Sequence[Record]) -> Weigh
         seeds=len(kept),
         note="; ".join(notes) or None,
     )
+
+
+def joined(found: Sequence[Mapping[int, Sequence[float]]]) -> tuple[list[int], Array]:
+    """Return at most POINTS steps, from where all have weights on, and the weights there, (seeds, u, n).
+
+    ``found`` has the weights (n,) of each seed by step, in order. They change at the seed's own steps and nowhere else.
+    """
+    begin = max(next(iter(rows)) for rows in found)
+    steps = _thinned(sorted({step for rows in found for step in rows if step >= begin}))
+    held = [np.searchsorted(list(rows), steps, side="right") - 1 for rows in found]
+    return steps, np.array([np.array(list(rows.values()))[at] for rows, at in zip(found, held, strict=True)])
 
 
 def learned(record: Record) -> Trajectory | None:

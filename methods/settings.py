@@ -157,7 +157,7 @@ class TriLevelSettings(Grown, UpperLevelSettings):
     optimiser: OptimiserSettings  # of omega
     unroll_one: int = Field(gt=0)  # steps of level I before level II moves once
     unroll_two: int = Field(gt=0)  # steps of level II before level III moves once
-    largest_move: float | None = Field(gt=0, lt=1, default=None)  # of a weight at once; None: any
+    largest_move: float | None = Field(gt=0, lt=1, default=None)  # of a weight, aimed at; None: any
     point: Literal["post", "pre"]  # where q is taken: after the step, on its batch; or before it, on the coming batch
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from torch import Tensor
@@ -13,9 +14,10 @@ class Pace:
     """Level II moves ``gap`` steps of level I after it last did, level III after ``unroll_two`` moves of level II.
 
     The gap is ``unroll_one``, as in the paper. With ``largest_move``, which is not in the paper, it is the time in
-    which no weight goes further than that at the speed of the last move: at least one step, at most
-    ``unroll_one``, and one step at the start, where there is no speed yet. A shorter gap makes a smaller move, by
-    ``share`` of both levels' rates, so that the same slopes lead as far in as many steps of level I.
+    which the fastest weight goes that far at the speed of the last move: at least one step, at most ``unroll_one``,
+    and one step at the start, where there is no speed yet. That is an aim and no bound: a speed may rise. A shorter
+    gap makes a smaller move, by ``share`` of both levels' rates, so that the same slopes lead as far in as many steps
+    of level I. Running means (momentum, Adam's, that of "ema") count moves, not steps.
     """
 
     def __init__(self, settings: TriLevelSettings) -> None:
@@ -41,8 +43,8 @@ class Pace:
         """Note that level III took the weights (n,) from ``before`` to ``after``."""
         most, furthest = self.settings.largest_move, (after - before).abs().max().item()
         if most is not None:
-            reach = most / furthest * self.gap if furthest else self.settings.unroll_one  # steps of level I
-            self.gap = max(1, min(self.settings.unroll_one, int(reach)))
+            reach = most / furthest * self.gap if furthest else math.inf  # steps of level I
+            self.gap = max(1, int(min(self.settings.unroll_one, reach)))  # the period if the weights are not finite
         self.last, self.three = done, self.three + 1
 
     def state_dict(self) -> dict[str, Any]:

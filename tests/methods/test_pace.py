@@ -41,7 +41,7 @@ def test_without_a_largest_move_the_period_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("by", "gap"), [(0.4, 1), (0.01, 1), (0.009, 1), (0.005, 2), (0.0024, 4), (0.001, 6), (0.0, 6), (1e-9, 6)]
+    ("by", "gap"), [(0.4, 1), (0.01, 1), (0.009, 1), (0.0049, 2), (0.0024, 4), (0.001, 6), (0.0, 6), (1e-9, 6)]
 )
 def test_the_next_gap_keeps_to_the_largest_move_at_the_last_speed(by: float, gap: int) -> None:
     first = pace(largest_move=0.01)
@@ -65,6 +65,39 @@ def test_a_speed_is_of_all_steps_since_the_last_move() -> None:
     again = pace(largest_move=0.01, unroll_two=3)
     again.load_state_dict(one.state_dict())
     assert vars(again) | {"settings": None} == vars(one) | {"settings": None}
+
+
+def test_the_fastest_weight_counts_whichever_way_it_goes() -> None:
+    one, before = pace(largest_move=0.01), torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)
+    one.three_moved(1, before, before + torch.tensor([0.001, 0.0014, -0.0024], dtype=torch.float64))
+    assert one.gap == 4
+    one.three_moved(5, before, before + torch.tensor([-0.002, -0.014, 0.016], dtype=torch.float64))
+    assert one.gap == 2
+
+
+@pytest.mark.parametrize("value", [5e-324, float("nan")])
+def test_what_is_next_to_nothing_or_not_finite_is_left_to_the_period(value: float) -> None:
+    """The step after it says which value is not finite."""
+    one = pace(largest_move=0.01)
+    one.three_moved(1, torch.zeros(1, dtype=torch.float64), torch.tensor([value], dtype=torch.float64))
+    assert one.gap == 6
+
+
+@pytest.mark.parametrize("point", ["post", "pre"])
+def test_batches_are_asked_for_in_turn(point: str) -> None:
+    problem = NetworkProblem()
+    scheme: dict[str, Any] = {"name": "neumann", "step": 0.1}  # level III asks for level II's batch
+    changes: dict[str, Any] = {"point": point, "rate": 30.0, "unroll_one": 4, "unroll_two": 2, "largest_move": 0.02}
+    steps = learn(problem, continued(40), hypergradient=scheme, **changes).log["trajectory"]["steps"]
+    gaps = {first - second for first, second in zip(steps[1:], steps, strict=False)}
+    assert steps[0] == 2
+    assert len(gaps) > 1
+    assert gaps <= {2, 4, 6, 8}
+    moves, asked = len(steps), problem.streams["level II"].asked
+    assert problem.streams["level III"].asked == list(range(moves))
+    turns = [turn for three in range(moves) for turn in (2 * three, 2 * three + 1, 2 * three + 1)]
+    assert asked[: len(turns)] == turns
+    assert asked[len(turns) :] == list(range(2 * moves, 2 * moves + len(asked) - len(turns)))
 
 
 def test_a_shorter_gap_moves_both_levels_by_its_share() -> None:
@@ -103,7 +136,7 @@ def test_it_follows_the_exact_weights_where_the_period_alone_does_not() -> None:
     assert np.abs(period - best).max() > 0.1
 
 
-def test_a_run_goes_on_from_a_checkpoint_with_its_pace(tmp_path: Path) -> None:
+def test_a_run_goes_on_from_a_checkpoint_with_its_pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Stop(Exception):
         pass
 
@@ -112,6 +145,7 @@ def test_a_run_goes_on_from_a_checkpoint_with_its_pace(tmp_path: Path) -> None:
             stops.pop(0)
             raise Stop
 
+    monkeypatch.setenv("BENCH_CHECKPOINT_SECONDS", "0")
     changes: dict[str, Any] = {"point": "pre", "rate": 3.0, "unroll_one": 6, "largest_move": 0.02}
     whole = learn(NetworkProblem(), continued(60), **changes)
     gaps = np.diff(whole.log["trajectory"]["steps"])
@@ -122,6 +156,7 @@ def test_a_run_goes_on_from_a_checkpoint_with_its_pace(tmp_path: Path) -> None:
     while stops:
         with pytest.raises(Stop):
             stage.run(problem, start_of(problem), CheckpointedRun(path, progress))
+        assert path.is_file()
     again = stage.run(problem, start_of(problem), CheckpointedRun(path, progress))
     assert again.log == whole.log
     assert same(again.weights["encoder"], whole.weights["encoder"])
