@@ -20,17 +20,15 @@ POINTS = 200  # more steps than a picture can show are thinned to this many
 def curves(row: str, control_of: str | None, records: Sequence[Record]) -> WeightCurves | None:
     """Mean and sd over seeds of one row's weights on one task, or None without a trajectory.
 
-    Seeds whose objectives differ from those of most seeds are left out; where the steps of seeds differ, each holds
-    its weights between its own. The note says so.
+    Seeds whose objectives differ from those of most seeds are left out, and the note says so. Where the steps of seeds
+    differ, each holds its weights between its own and after its last.
     """
     found = [trajectory for record in records if (trajectory := learned(record))]
     if not found:
         return None
     objectives = Counter(tuple(trajectory.objectives) for trajectory in found).most_common(1)[0][0]
     kept = [_by_step(trajectory) for trajectory in found if tuple(trajectory.objectives) == objectives]
-    notes = [f"{len(found) - len(kept)} with other objectives left out"] if len(kept) < len(found) else []
-    if any(rows.keys() != kept[0].keys() for rows in kept):
-        notes.append("each seed's weights held between its own steps and after the last")
+    note = f"{len(found) - len(kept)} with other objectives left out" if len(kept) < len(found) else None
     steps, stack = joined(kept)
     return WeightCurves(
         row=row,
@@ -41,7 +39,7 @@ def curves(row: str, control_of: str | None, records: Sequence[Record]) -> Weigh
         mean=stack.mean(axis=0).tolist(),
         sd=stack.std(axis=0, ddof=1).tolist() if len(kept) > 1 else None,
         seeds=len(kept),
-        note="; ".join(notes) or None,
+        note=note,
     )
 
 

@@ -66,8 +66,8 @@ def panels(curves: TaskCurves, protocol: str, focus: str | None = None) -> Figur
         above=0.4, below=0.45,
     )  # fmt: skip
     note = (
-        f"Protocol {plain(protocol)}. Lines are means over n seeds, bands ± 1 standard deviation; "
-        "the grey line 1/n is an equal weight for all objectives."
+        f"Protocol {plain(protocol)}. Lines are means over n seeds, each holding its weights between its moves; "
+        "bands ± 1 standard deviation; the grey line 1/n is an equal weight for all objectives."
     )
     result, axes = sheet(f"Objective weights on {plain(curves.task, 60)}", note, grid)
     shown = {k * columns + place: curve for k, line in enumerate(lines) for place, curve in enumerate(line)}
