@@ -99,10 +99,13 @@ def model_path(checkpoint: str, setting: str = "start.checkpoint") -> Path:
     return _weights(model)
 
 
-def prepare_model(model: Published, load: Callable[[Path], object], *, mirror: str | None) -> Path:
+def prepare_model(
+    model: Published, load: Callable[[Path], object], *, mirror: str | None, setting: str = "start.checkpoint"
+) -> Path:
     """Return the path of published weights, downloaded if they are not there, and loaded once.
 
     No checksum of the weights is known here, so ``load`` verifies them: it reads the path into an encoder.
+    ``setting`` is the one that names them, for messages.
 
     Raises
     ------
@@ -114,14 +117,14 @@ def prepare_model(model: Published, load: Callable[[Path], object], *, mirror: s
         return _weights(model)
     places = [*candidates(f"models/{model.name.removeprefix(PREFIX)}", url=model.url, mirror=mirror)]
     # What is optional is of one place, the first that has the model: two would make a mixed tokenizer.
-    one = [_get(model, model.files[0], places)] if model.optional else []
+    one = [_get(model, model.files[0], places, setting)] if model.optional else []
     for file in model.files:
         if not (folder / file).is_file():
-            _get(model, file, places)
+            _get(model, file, places, setting)
     for file in model.optional:
         if not (folder / file).is_file():
             with suppress(AbsentError):
-                _get(model, file, one)
+                _get(model, file, one, setting)
     try:
         load(_weights(model))
     except RequestError as error:
@@ -130,7 +133,7 @@ def prepare_model(model: Published, load: Callable[[Path], object], *, mirror: s
     return _weights(model)
 
 
-def _get(model: Published, file: str, places: Sequence[Path | str]) -> Path | str:
+def _get(model: Published, file: str, places: Sequence[Path | str], setting: str) -> Path | str:
     """Put a file into the cache, and return the first of ``places`` that had it."""
     looked: list[str] = []
     absent = True
@@ -150,7 +153,7 @@ def _get(model: Published, file: str, places: Sequence[Path | str]) -> Path | st
             f"{message}; pickled weights are never fetched: have the model saved with save_pretrained of "
             "transformers, and pass its folder"
         )
-    raise (AbsentError if absent else NotPreparedError)(f"{message}; {_by_hand(model)}")
+    raise (AbsentError if absent else NotPreparedError)(f"{message}; {_by_hand(model, setting)}")
 
 
 def _copy(source: Path | str, target: Path) -> None:
@@ -174,7 +177,7 @@ def _weights(model: Published) -> Path:
     return _folder(model) / model.files[0] if len(model.files) == 1 else _folder(model)
 
 
-def _by_hand(model: Published, setting: str = "start.checkpoint") -> str:
+def _by_hand(model: Published, setting: str) -> str:
     files = ", ".join(model.files) + (" and the tokenizer" if model.optional else "")
     into, where = ("", "FILE") if len(model.files) == 1 else (" into a folder", "FOLDER")
     return f"download {files} from {model.url}{into} and pass --set {setting}={where}"

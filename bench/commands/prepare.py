@@ -75,8 +75,11 @@ def prepare_pairs(
             )
             starts = [rules.resolve(METHODS.get(name), task, backbone).settings.start for name, task, _ in members]
             for checkpoint in dict.fromkeys(start.checkpoint for start in starts if start.kind == "checkpoint"):
-                if download and (model := published(checkpoint)):
-                    say(f"{model.name}: {_fetch(model, backbone, first.suite, settings, mirror)}")
+                if model := published(checkpoint):
+                    if download:
+                        say(f"{model.name}: {_fetch(model, backbone, first.suite, settings, mirror)}")
+                elif checkpoint and (read := BACKBONES.get(backbone).read_weights):
+                    read(Path(checkpoint).expanduser(), first.suite, settings)  # now, not in the first job
 
 
 def _fetch(model: Published, backbone: str, suite: str, settings: Settings, mirror: str | None) -> Path:

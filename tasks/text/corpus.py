@@ -17,7 +17,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from bench.errors import NotPreparedError, RequestError
+from bench.errors import BenchError, NotPreparedError, RequestError
 from bench.files import digest, home, write_atomic, write_json
 from tasks.info import SuiteInfo, TaskInfo, TextFile
 from tasks.settings import TextSettings
@@ -161,7 +161,7 @@ def _tables(suite: SuiteInfo, mirror: str | None) -> list[TaskInfo]:
     for task in _text_tasks(suite):
         try:
             prepare_table(task, mirror=mirror, download=False)
-        except NotPreparedError:
+        except BenchError:  # its files are not there or not right, which is no fault of the tasks asked for
             try:
                 load_table(task, 0)  # one that was made earlier counts, whatever became of its files
             except NotPreparedError:

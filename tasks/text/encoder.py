@@ -215,6 +215,8 @@ def _check_configuration(folder: Path, encoder: TextEncoder, setting: str) -> No
         if expected != got and not (setting and key == "pad_token_id" and got is None):  # then the tokenizer's
             source = f" as {setting or SETTINGS.get(key)} has it" if setting or key in SETTINGS else ""
             hint = "; the tokenizer does not fit the encoder" if key == "vocab_size" else ""
+            if key == "model_type" and not setting:
+                hint = f"; with --set text.model={folder} its architecture and tokenizer are taken too"
             raise RequestError(f"checkpoint {folder}: expected {key} {expected!r}{source}, got {got!r}{hint}")
 
 

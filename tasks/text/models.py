@@ -27,7 +27,7 @@ def prepare_saved(text: TextSettings, *, suite: str, mirror: str | None, downloa
     NotPreparedError: if published weights cannot be had.
     """
     if download and (model := _published(text.model)):
-        prepare_model(model, partial(_verify, text), mirror=mirror)
+        prepare_model(model, partial(_verify, text), mirror=mirror, setting="text.model")
     try:
         tokenizer = load_saved(text, suite=suite)
     except NotPreparedError:

@@ -186,7 +186,7 @@ def test_tartan_s_own_tasks_have_its_values(task: TaskInfo) -> None:
     assert (own.evaluate_every, own.patience, own.meta_steps, own.meta_batch) == (30, 20, 10, 32)
     tuned = settings.finetune.optimiser
     assert (tuned.lr, tuned.weight_decay, tuned.schedule, tuned.clip) == (5e-6, 0.01, "constant", 1.0)
-    assert (settings.finetune.epochs, settings.finetune.patience) == (10, 3)
+    assert (settings.finetune.epochs, settings.finetune.patience) == (10, 2)
     plain = resolved("finetune", task.id).finetune
     assert (plain.optimiser.lr, plain.optimiser.weight_decay, plain.optimiser.schedule) == (2e-5, 0.1, "constant")
     assert plain.batch == (8 if task.name == "hyperpartisan" else 16)

@@ -128,6 +128,17 @@ def test_without_a_network_one_line_names_the_files_and_the_setting(
     prepare_tasks(TASK, "finetune", "paper", (*SMALL, f"start.checkpoint={published}"), None, 1, None)
 
 
+def test_a_folder_is_read_by_prepare_too(published: Path) -> None:
+    named = (*SMALL, f"start.checkpoint={published}")
+    (published / "model.safetensors").unlink()
+    with pytest.raises(
+        RequestError, match=r"^checkpoint .*: expected weights, model\.safetensors .*got a folder without"
+    ):
+        prepare_tasks(TASK, "finetune", "paper", named, None, 1, None)
+    with pytest.raises(RequestError, match=r"^checkpoint nowhere: expected a folder with config\.json"):
+        prepare_tasks(TASK, "finetune", "paper", (*SMALL, "start.checkpoint=nowhere"), None, 1, None)
+
+
 def test_a_mirror_is_asked_first(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(monkeypatch, "http://127.0.0.1:9")
     (tmp_path / "mirror" / "models").mkdir(parents=True)

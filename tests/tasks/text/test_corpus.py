@@ -109,6 +109,15 @@ def test_tasks_that_cannot_be_had_are_named_and_change_nothing_unless_a_sentence
     assert "  FINE " not in prepare(made, both, sentences=14)
 
 
+def test_a_wrong_file_of_another_task_of_the_suite_is_named_and_no_obstacle(made: Path) -> None:
+    wrong = task(made, TRAIN, TEST.replace("yes", "odd"), name="wrong", folder="wrong")
+    with pytest.raises(RequestError, match="label 'odd'"):
+        prepare_table(wrong, mirror=str(made), download=False)
+    said: list[str] = []
+    prepare(made, suite(task(made, TRAIN, TEST), wrong), said, sentences=8)
+    assert said[0].endswith("; not held out, since not prepared: own:wrong")
+
+
 def test_a_task_prepared_later_asks_for_the_corpus_again(made: Path) -> None:
     here, gone = task(made), task(made, name="gone", folder="gone")
     (made / "gone" / "train.gz").rename(made / "train.gz")

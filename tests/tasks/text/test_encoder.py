@@ -237,7 +237,7 @@ def test_shards_will_do(saved: Path, tmp_path: Path) -> None:
         ({"num_hidden_layers": 2}, r"num_hidden_layers 1 as text\.layers has it, got 2"),
         ({"num_attention_heads": 4}, r"num_attention_heads 2 as text\.heads has it, got 4"),
         ({"max_position_embeddings": 130}, r"max_position_embeddings 514 .*got 130"),
-        ({"model_type": "bert"}, r"model_type 'roberta', got 'bert'"),
+        ({"model_type": "bert"}, r"model_type 'roberta', got 'bert'; with --set text\.model=.* its architecture"),
         ({"model_type": "nothing-known"}, "a model that transformers knows"),
         ({"drop": "model.safetensors"}, r"expected weights, model\.safetensors .*got a folder without"),
         ({"drop": "config.json"}, r"got one without config\.json"),

@@ -184,6 +184,12 @@ def test_a_name_without_the_prefix_is_a_folder(hub: Hub, tmp_path: Path, monkeyp
     assert pretrained.published("hf:y") is not None
 
 
+def test_what_cannot_be_had_is_asked_for_under_the_setting_that_names_it(hub: Hub) -> None:
+    alone = ("text.model=hf:nobody/nothing", "start.kind=pretrain")
+    with pytest.raises(NotPreparedError, match=r"config\.json not found; .* and pass --set text\.model=FOLDER$"):
+        prepare_tasks(TASK, "finetune", "smoke", alone, None, 1, None)
+
+
 def test_it_is_no_encoder_of_graphs(hub: Hub, tmp_path: Path) -> None:
     weights = tmp_path / "mirror" / "models" / "gin-attrmask" / "masking.pth"
     weights.parent.mkdir(parents=True)
