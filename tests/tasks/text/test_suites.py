@@ -232,7 +232,24 @@ def test_the_default_hyperpartisan_is_the_clean_one(mirror: Path) -> None:
     assert leaky.counts["empty_dropped"] == 1
     # The same test articles, in the same order.
     assert [table.first[row] for row in table.test] == [leaky.first[row] for row in leaky.test]
-    assert not {table.first[row] for row in table.test} & {table.first[row] for row in (*table.train, *table.val)}
+    test = {table.first[row] for row in table.test}
+    assert not test & {table.first[row] for row in (*table.train, *table.val)}
+    assert len(test & {leaky.first[row] for row in leaky.val}) == 7
+
+
+@pytest.mark.data
+def test_imdb_keeps_its_repeated_test_texts(mirror: Path) -> None:
+    _, table = real(mirror, "text:imdb")
+    assert len(table.test) - len({table.first[row] for row in table.test}) == 199
+
+
+@pytest.mark.data
+def test_the_parts_of_qqp_share_no_question(mirror: Path) -> None:
+    _, table = real(mirror, "glue-subset:qqp")
+    assert table.second
+    train, test = ({side[row] for row in rows for side in (table.first, table.second)}
+                   for rows in ((*table.train, *table.val), table.test))  # fmt: skip
+    assert not train & test
 
 
 @pytest.mark.data
