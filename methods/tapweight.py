@@ -33,8 +33,8 @@ class AsReleasedSettings(TriLevelSettings):
     @classmethod
     def _as_released(cls, given: dict[str, Any]) -> dict[str, Any]:
         scheme = {"name": "as-released", "radius": 0.01}
-        released = {"loss": "published", "alignment": "raw", "point": "post", "unroll_one": 1, "unroll_two": 1}
-        return {**given, **released, "hypergradient": scheme, "largest_move": None}
+        pace = {"point": "post", "unroll_one": 1, "unroll_two": 1, "largest_move": None}
+        return {**given, **pace, "loss": "published", "alignment": "raw", "hypergradient": scheme}
 
 
 @method(

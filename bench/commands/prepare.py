@@ -74,12 +74,13 @@ def prepare_pairs(
                 list(tasks.values()), settings, mirror=mirror, download=download, workers=workers, say=say
             )
             starts = [rules.resolve(METHODS.get(name), task, backbone).settings.start for name, task, _ in members]
-            for checkpoint in dict.fromkeys(start.checkpoint for start in starts if start.kind == "checkpoint"):
+            # Weights are loaded once here, and not again by each run.
+            named = (start.checkpoint for start in starts if download and start.kind == "checkpoint")
+            for checkpoint in dict.fromkeys(named):
                 if model := published(checkpoint):
-                    if download:
-                        say(f"{model.name}: {_fetch(model, backbone, first.suite, settings, mirror)}")
+                    say(f"{model.name}: {_fetch(model, backbone, first.suite, settings, mirror)}")
                 elif checkpoint and (read := BACKBONES.get(backbone).read_weights):
-                    read(Path(checkpoint).expanduser(), first.suite, settings)  # now, not in the first job
+                    read(Path(checkpoint).expanduser(), first.suite, settings)
 
 
 def _fetch(model: Published, backbone: str, suite: str, settings: Settings, mirror: str | None) -> Path:

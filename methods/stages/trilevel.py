@@ -64,9 +64,8 @@ class TriLevel(UpperLevelStage):
         for step in context.steps(total, parts, one.batch):
             batch = corpus.batch(step)
             done = step if two.point == "pre" else step + 1  # steps of level I at the moment of level III
-            due = pace.three_due(done)
             # Made before the training pass, so that it drops the units which that pass drops.
-            asked = body.function(batch) if due else None
+            asked = body.function(batch) if pace.three_due(done) else None
             v = gradient(done) if asked and two.point == "pre" else None
             losses = body.losses(batch, step)
             measured = on_cpu(losses)
